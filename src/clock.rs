@@ -1,0 +1,90 @@
+//! The wall clock, as a value: the only file that reads the system's.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Tells the time that `exp`, `nbf` and `iat` are judged by.
+///
+/// Any `Fn() -> SystemTime` is a clock. [`SystemClock`] is the default everywhere; tests use
+/// `ManualClock` (feature `test-util`).
+pub trait Clock: Send + Sync + 'static {
+    /// The current time.
+    fn now(&self) -> SystemTime;
+}
+
+impl<F> Clock for F
+where
+    F: Fn() -> SystemTime + Send + Sync + 'static,
+{
+    fn now(&self) -> SystemTime {
+        self()
+    }
+}
+
+/// The system's wall clock.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct SystemClock;
+
+impl SystemClock {
+    /// The system's wall clock.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+/// A shared clock, cheap to clone, that can stand in a `Debug` struct.
+#[derive(Clone)]
+pub(crate) struct SharedClock(Arc<dyn Clock>);
+
+impl SharedClock {
+    pub(crate) fn new(clock: impl Clock) -> Self {
+        Self(Arc::new(clock))
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+}
+
+impl Default for SharedClock {
+    fn default() -> Self {
+        Self::new(SystemClock)
+    }
+}
+
+impl fmt::Debug for SharedClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+/// Nanoseconds since the Unix epoch, negative before it. Wide enough for every `SystemTime`.
+pub(crate) fn unix_nanos(time: SystemTime) -> i128 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i128::try_from(after.as_nanos()).unwrap_or(i128::MAX),
+        Err(before) => i128::try_from(before.duration().as_nanos()).map_or(i128::MIN, |n| -n),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::unix_nanos;
+
+    #[test]
+    fn both_sides_of_the_epoch() {
+        assert_eq!(unix_nanos(UNIX_EPOCH), 0);
+        assert_eq!(unix_nanos(UNIX_EPOCH + Duration::from_millis(1500)), 1_500_000_000);
+        assert_eq!(unix_nanos(UNIX_EPOCH - Duration::from_secs(2)), -2_000_000_000);
+    }
+}

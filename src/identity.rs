@@ -1,0 +1,236 @@
+//! Proof of who is calling: the only thing that handlers and policies see.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::credential::Scheme;
+use crate::scope::Scopes;
+
+/// Who is calling, as a verifier found.
+///
+/// A clone costs a reference count. [`AuthenticateLayer`](crate::AuthenticateLayer) puts it into the
+/// request's extensions, after removing whatever was there: read it with
+/// `request.extensions().get::<Identity>()`, or as an axum extractor (feature `axum`).
+///
+/// ```
+/// use tower_bearer::{Identity, Scopes};
+///
+/// let identity = Identity::builder("alice")
+///     .issuer("https://issuer.example")
+///     .scopes(Scopes::parse("read")?)
+///     .claim("plan", "gold")
+///     .build();
+/// assert_eq!(identity.subject(), "alice");
+/// assert_eq!(identity.claim("plan").and_then(|plan| plan.as_str()), Some("gold"));
+/// assert_eq!(identity.claim("admin"), None);
+/// # Ok::<(), tower_bearer::InvalidScope>(())
+/// ```
+#[derive(Clone)]
+pub struct Identity {
+    scheme: Option<Scheme>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    subject: Box<str>,
+    issuer: Option<Arc<str>>,
+    scopes: Scopes,
+    expires_at: Option<SystemTime>,
+    claims: Claims,
+    details: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+/// The claims: given one by one, or the JSON text of a token, read when somebody asks.
+enum Claims {
+    Map(Map<String, Value>),
+    #[cfg(feature = "jwt")]
+    Json { text: Box<str>, map: OnceLock<Map<String, Value>> },
+}
+
+impl Identity {
+    /// Starts an identity; for verifiers.
+    pub fn builder(subject: impl Into<String>) -> IdentityBuilder {
+        IdentityBuilder(Inner {
+            subject: subject.into().into(),
+            issuer: None,
+            scopes: Scopes::none(),
+            expires_at: None,
+            claims: Claims::Map(Map::new()),
+            details: Vec::new(),
+        })
+    }
+
+    /// Whom the token speaks of. Empty if its issuer named nobody.
+    pub fn subject(&self) -> &str {
+        &self.inner.subject
+    }
+
+    /// Who vouches for it.
+    pub fn issuer(&self) -> Option<&str> {
+        self.inner.issuer.as_deref()
+    }
+
+    /// What was granted.
+    pub fn scopes(&self) -> &Scopes {
+        &self.inner.scopes
+    }
+
+    /// When the credential ends, without any leeway.
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.inner.expires_at
+    }
+
+    /// The scheme of the credential; known once it went through an
+    /// [`AuthenticateLayer`](crate::AuthenticateLayer).
+    pub fn scheme(&self) -> Option<Scheme> {
+        self.scheme
+    }
+
+    /// One claim, as the issuer wrote it.
+    ///
+    /// The first call parses the claims of a JWT into values; nothing is parsed before that.
+    pub fn claim(&self, name: &str) -> Option<&Value> {
+        self.inner.claims.map().get(name)
+    }
+
+    /// All claims, read into a type of yours.
+    ///
+    /// # Errors
+    ///
+    /// When the claims do not have the shape of `T`.
+    pub fn claims_as<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        match &self.inner.claims {
+            Claims::Map(map) => serde_json::from_value(Value::Object(map.clone())),
+            #[cfg(feature = "jwt")]
+            Claims::Json { text, .. } => serde_json::from_str(text),
+        }
+    }
+
+    /// What the verifier attached: typed claims, a row of a store, an answer.
+    pub fn detail<T: 'static>(&self) -> Option<&T> {
+        self.inner.details.iter().find_map(|detail| detail.downcast_ref())
+    }
+
+    pub(crate) fn presented_as(mut self, scheme: Scheme) -> Self {
+        self.scheme = Some(scheme);
+        self
+    }
+}
+
+impl Claims {
+    fn map(&self) -> &Map<String, Value> {
+        match self {
+            Self::Map(map) => map,
+            // The text was read as a JSON object before; what fails here would be an empty map.
+            #[cfg(feature = "jwt")]
+            Self::Json { text, map } => map.get_or_init(|| serde_json::from_str(text).unwrap_or_default()),
+        }
+    }
+}
+
+/// Shows who, not the claims: those may be personal.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("subject", &self.inner.subject)
+            .field("issuer", &self.inner.issuer)
+            .field("scopes", &self.inner.scopes)
+            .field("expires_at", &self.inner.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds an [`Identity`].
+#[must_use]
+pub struct IdentityBuilder(Inner);
+
+impl IdentityBuilder {
+    /// Who vouches for it.
+    pub fn issuer(mut self, issuer: impl Into<Arc<str>>) -> Self {
+        self.0.issuer = Some(issuer.into());
+        self
+    }
+
+    /// What was granted.
+    pub fn scopes(mut self, scopes: Scopes) -> Self {
+        self.0.scopes = scopes;
+        self
+    }
+
+    /// When the credential ends.
+    pub fn expires_at(mut self, at: SystemTime) -> Self {
+        self.0.expires_at = Some(at);
+        self
+    }
+
+    /// Adds a claim, replacing one of the same name.
+    pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        let mut map = self.0.claims.map().clone();
+        map.insert(name.into(), value.into());
+        self.0.claims = Claims::Map(map);
+        self
+    }
+
+    /// Attaches a value that [`Identity::detail`] finds by its type; the first of a type wins.
+    pub fn detail<T: Send + Sync + 'static>(mut self, detail: T) -> Self {
+        self.0.details.push(Box::new(detail));
+        self
+    }
+
+    /// The claims as the text of a JSON object, already checked to be one.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn claims_json(mut self, text: String) -> Self {
+        self.0.claims = Claims::Json { text: text.into(), map: OnceLock::new() };
+        self
+    }
+
+    #[cfg(feature = "jwt")]
+    pub(crate) fn boxed_detail(mut self, detail: Option<Box<dyn Any + Send + Sync>>) -> Self {
+        self.0.details.extend(detail);
+        self
+    }
+
+    /// The identity.
+    pub fn build(self) -> Identity {
+        Identity { scheme: None, inner: Arc::new(self.0) }
+    }
+}
+
+impl fmt::Debug for IdentityBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdentityBuilder").field("subject", &self.0.subject).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Identity;
+
+    #[test]
+    fn details_are_found_by_type() {
+        let identity = Identity::builder("a").detail(7_u32).detail("row").build();
+        assert_eq!(identity.detail::<u32>(), Some(&7));
+        assert_eq!(identity.detail::<&str>(), Some(&"row"));
+        assert_eq!(identity.detail::<u64>(), None);
+    }
+
+    #[test]
+    fn debug_shows_no_claims() {
+        let identity = Identity::builder("a").claim("email", "canary").build();
+        assert!(!format!("{identity:?}").contains("canary"));
+    }
+
+    #[cfg(feature = "jwt")]
+    #[test]
+    fn claims_of_a_text_are_read_on_demand() {
+        let identity = Identity::builder("a").claims_json(r#"{"n":1}"#.to_owned()).build();
+        assert_eq!(identity.claim("n"), Some(&1.into()));
+        assert_eq!(identity.claims_as::<std::collections::HashMap<String, u8>>().unwrap()["n"], 1);
+        assert!(identity.claims_as::<Vec<u8>>().is_err());
+    }
+}

@@ -1,0 +1,458 @@
+//! JSON as RFC 8259 defines it, read once and strictly: what a general reader forgives is refused.
+//!
+//! 1. A member name may appear once in an object, at every depth, escapes decoded (RFC 7519 §4).
+//! 2. Depth and number of members are bounded before they cost anything.
+//! 3. A number that no `f64` can hold is refused, so that what is accepted here reads everywhere.
+//!
+//! A property test holds it against `serde_json`: whatever this accepts, that accepts, and the other
+//! way round but for the three rules.
+
+use std::borrow::Cow;
+
+use super::compact::Malformed;
+
+/// Deeper than any real claims set; serde_json's own guard is 128.
+const MAX_DEPTH: u8 = 32;
+/// Members of all objects of a text together.
+const MAX_MEMBERS: usize = 512;
+/// Up to here a new name is compared with each earlier one; beyond, the names are sorted once.
+const FEW_NAMES: usize = 16;
+
+/// One value, without what is inside of arrays and objects.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Scalar<'a> {
+    Bool(bool),
+    Composite,
+    Null,
+    Number(&'a str),
+    String(Cow<'a, str>),
+}
+
+/// Walks over a text, value by value.
+pub(crate) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: u8,
+    members: usize,
+    max_members: usize,
+    names: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads a text that is one object. `member` is given each top-level name and must read its value.
+    pub(crate) fn object(
+        text: &'a str,
+        member: impl FnMut(&str, &mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        Self::new(text, MAX_MEMBERS).document(member)
+    }
+
+    /// Checks a whole document, a key set for example, that has a size limit of its own.
+    pub(crate) fn check_object(text: &'a str) -> Result<(), Malformed> {
+        Self::new(text, text.len()).document(|_, reader| reader.scalar().map(drop))
+    }
+
+    fn new(text: &'a str, max_members: usize) -> Self {
+        Self { text, at: 0, depth: 0, members: 0, max_members, names: Vec::with_capacity(FEW_NAMES) }
+    }
+
+    fn document(
+        mut self,
+        member: impl FnMut(&str, &mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        self.skip_space();
+        self.members(member)?;
+        self.skip_space();
+        if self.at == self.text.len() { Ok(()) } else { Err(Malformed::Json) }
+    }
+
+    /// Reads one value; what is inside of an array or an object is checked and passed over.
+    pub(crate) fn scalar(&mut self) -> Result<Scalar<'a>, Malformed> {
+        match self.peek() {
+            Some(b'"') => self.string().map(Scalar::String),
+            Some(b'-' | b'0'..=b'9') => self.number().map(Scalar::Number),
+            Some(b'{') => {
+                self.members(|_, reader| reader.scalar().map(drop))?;
+                Ok(Scalar::Composite)
+            }
+            Some(b'[') => {
+                self.elements(|reader| reader.scalar().map(drop))?;
+                Ok(Scalar::Composite)
+            }
+            Some(b't') => self.literal("true", Scalar::Bool(true)),
+            Some(b'f') => self.literal("false", Scalar::Bool(false)),
+            Some(b'n') => self.literal("null", Scalar::Null),
+            _ => Err(Malformed::Json),
+        }
+    }
+
+    /// Reads a string, or fails naming the member.
+    pub(crate) fn string_of(&mut self, name: &'static str) -> Result<Cow<'a, str>, Malformed> {
+        match self.scalar()? {
+            Scalar::String(string) => Ok(string),
+            _ => Err(Malformed::WrongType(name)),
+        }
+    }
+
+    /// Reads a string or an array of strings, or fails naming the member.
+    pub(crate) fn strings_of(
+        &mut self,
+        name: &'static str,
+        mut each: impl FnMut(Cow<'a, str>),
+    ) -> Result<(), Malformed> {
+        if self.peek() == Some(b'[') {
+            self.elements(|reader| reader.string_of(name).map(&mut each))
+        } else {
+            self.string_of(name).map(each)
+        }
+    }
+
+    fn members(
+        &mut self,
+        mut member: impl FnMut(&str, &mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        self.open(b'{')?;
+        let first_name = self.names.len();
+        if !self.take(b'}') {
+            loop {
+                if self.peek() != Some(b'"') {
+                    return Err(Malformed::Json);
+                }
+                let name = self.string()?;
+                self.remember(first_name, name.clone())?;
+                self.skip_space();
+                self.expect(b':')?;
+                self.skip_space();
+                member(&name, self)?;
+                self.skip_space();
+                if self.take(b'}') {
+                    break;
+                }
+                self.expect(b',')?;
+                self.skip_space();
+            }
+        }
+        self.forget(first_name)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn elements(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        self.open(b'[')?;
+        if !self.take(b']') {
+            loop {
+                element(self)?;
+                self.skip_space();
+                if self.take(b']') {
+                    break;
+                }
+                self.expect(b',')?;
+                self.skip_space();
+            }
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn remember(&mut self, first_name: usize, name: Cow<'a, str>) -> Result<(), Malformed> {
+        self.members += 1;
+        if self.members > self.max_members {
+            return Err(Malformed::Many);
+        }
+        let earlier = &self.names[first_name..];
+        if earlier.len() < FEW_NAMES && earlier.contains(&name) {
+            return Err(Malformed::Duplicate);
+        }
+        self.names.push(name);
+        Ok(())
+    }
+
+    /// The end of an object: the comparison that `remember` put off, if there were many names.
+    fn forget(&mut self, first_name: usize) -> Result<(), Malformed> {
+        let names = &mut self.names[first_name..];
+        if names.len() > FEW_NAMES {
+            names.sort_unstable();
+            if names.windows(2).any(|pair| pair[0] == pair[1]) {
+                return Err(Malformed::Duplicate);
+            }
+        }
+        self.names.truncate(first_name);
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        self.expect(b'"')?;
+        let start = self.at;
+        loop {
+            match self.bytes().get(self.at) {
+                Some(b'"') => {
+                    let string = &self.text[start..self.at];
+                    self.at += 1;
+                    return Ok(Cow::Borrowed(string));
+                }
+                Some(b'\\') => return self.escaped(start).map(Cow::Owned),
+                Some(0x20..) => self.at += 1,
+                _ => return Err(Malformed::Json),
+            }
+        }
+    }
+
+    /// The rest of a string that has an escape in it, from the first escape on.
+    fn escaped(&mut self, start: usize) -> Result<String, Malformed> {
+        let mut string = self.text[start..self.at].to_owned();
+        let mut plain = self.at;
+        loop {
+            match self.bytes().get(self.at) {
+                Some(b'"') => {
+                    string.push_str(&self.text[plain..self.at]);
+                    self.at += 1;
+                    return Ok(string);
+                }
+                Some(b'\\') => {
+                    string.push_str(&self.text[plain..self.at]);
+                    self.at += 1;
+                    string.push(self.escape()?);
+                    plain = self.at;
+                }
+                Some(0x20..) => self.at += 1,
+                _ => return Err(Malformed::Json),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, Malformed> {
+        let byte = *self.bytes().get(self.at).ok_or(Malformed::Json)?;
+        self.at += 1;
+        Ok(match byte {
+            b'"' | b'\\' | b'/' => char::from(byte),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let unit = self.hex4()?;
+                let code = match unit {
+                    0xd800..=0xdbff => {
+                        self.expect(b'\\')?;
+                        self.expect(b'u')?;
+                        let low = self.hex4()?;
+                        if !(0xdc00..=0xdfff).contains(&low) {
+                            return Err(Malformed::Json);
+                        }
+                        0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)
+                    }
+                    _ => unit,
+                };
+                char::from_u32(code).ok_or(Malformed::Json)?
+            }
+            _ => return Err(Malformed::Json),
+        })
+    }
+
+    fn hex4(&mut self) -> Result<u32, Malformed> {
+        let digits = self.bytes().get(self.at..self.at + 4).ok_or(Malformed::Json)?;
+        let value = digits.iter().try_fold(0, |value, digit| {
+            char::from(*digit).to_digit(16).map(|digit| value << 4 | digit)
+        });
+        self.at += 4;
+        value.ok_or(Malformed::Json)
+    }
+
+    fn number(&mut self) -> Result<&'a str, Malformed> {
+        let start = self.at;
+        self.take(b'-');
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.take(b'.') {
+            self.digits()?;
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _ = self.take(b'+') || self.take(b'-');
+            self.digits()?;
+        }
+        let number = &self.text[start..self.at];
+        // Up to 18 characters without an exponent are in range whatever they say.
+        let small = number.len() <= 18 && !number.contains(['e', 'E']);
+        if small || number.parse::<f64>().is_ok_and(f64::is_finite) {
+            Ok(number)
+        } else {
+            Err(Malformed::Json)
+        }
+    }
+
+    fn digits(&mut self) -> Result<(), Malformed> {
+        let count = self.bytes()[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        if count == 0 { Err(Malformed::Json) } else { Ok(()) }
+    }
+
+    fn literal(&mut self, word: &str, value: Scalar<'a>) -> Result<Scalar<'a>, Malformed> {
+        if !self.bytes()[self.at..].starts_with(word.as_bytes()) {
+            return Err(Malformed::Json);
+        }
+        self.at += word.len();
+        Ok(value)
+    }
+
+    fn open(&mut self, bracket: u8) -> Result<(), Malformed> {
+        self.expect(bracket)?;
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Malformed::Deep);
+        }
+        self.skip_space();
+        Ok(())
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
+        if self.take(byte) { Ok(()) } else { Err(Malformed::Json) }
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes().get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::{MAX_DEPTH, MAX_MEMBERS, Malformed, Reader};
+
+    fn read(text: &str) -> Result<(), Malformed> {
+        Reader::object(text, |_, reader| reader.scalar().map(drop))
+    }
+
+    #[test]
+    fn duplicates_at_every_depth_atk_17_m_jose_2() {
+        for text in [
+            r#"{"a":1,"a":2}"#,
+            r#"{"exp":1,"\u0065xp":2}"#,
+            r#"{"a":{"b":1,"b":1}}"#,
+            r#"{"a":[{"b":1,"b":1}]}"#,
+            r#"{"a":[1,{"b":{"c":0,"\u0063":0}}]}"#,
+            r#"{"":1,"":2}"#,
+        ] {
+            assert_eq!(read(text), Err(Malformed::Duplicate), "{text}");
+        }
+        assert_eq!(read(r#"{"a":{"a":{"a":1}},"b":[{"a":1},{"a":1}]}"#), Ok(()));
+    }
+
+    #[test]
+    fn duplicates_among_many_names() {
+        let members = |last: &str| {
+            let names = (0..100).map(|n| format!("\"n{n}\":{{\"x\":{n}}}")).collect::<Vec<_>>();
+            format!("{{{},\"{last}\":0}}", names.join(","))
+        };
+        assert_eq!(read(&members("fresh")), Ok(()));
+        assert_eq!(read(&members("n0")), Err(Malformed::Duplicate));
+        assert_eq!(read(&members("n99")), Err(Malformed::Duplicate));
+    }
+
+    #[test]
+    fn bounds_atk_16() {
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(read(&nested(usize::from(MAX_DEPTH) - 1)), Ok(()));
+        assert_eq!(read(&nested(usize::from(MAX_DEPTH))), Err(Malformed::Deep));
+        assert_eq!(read(&nested(100_000)), Err(Malformed::Deep));
+        let wide = |count: usize| {
+            let names = (0..count).map(|n| format!("\"{n}\":0")).collect::<Vec<_>>();
+            format!("{{{}}}", names.join(","))
+        };
+        assert_eq!(read(&wide(MAX_MEMBERS)), Ok(()));
+        assert_eq!(read(&wide(MAX_MEMBERS + 1)), Err(Malformed::Many));
+    }
+
+    #[test]
+    fn what_is_not_one_json_object() {
+        for text in [
+            "", " ", "null", "[]", "\"a\"", "1", "{", "{}}", "{} {}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
+            "{a:1}", "{'a':1}", "{\"a\":01}", "{\"a\":1.}", "{\"a\":.5}", "{\"a\":+1}", "{\"a\":1e}",
+            "{\"a\":1e400}", "{\"a\":-}", "{\"a\":NaN}", "{\"a\":tru}", "{\"a\":\"\n\"}", "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\\ud800\"}", "{\"a\":\"\\u12\"}", "{\"a\":1 2}",
+            "\u{feff}{}", "{\"a\":[1,]}", "{\"a\":[1 2]}", "{\"a\":\"", "{\"a\":\"\\", "{\"a\" 1}", "{,}",
+        ] {
+            assert_eq!(read(text), Err(Malformed::Json), "{text:?}");
+            assert!(serde_json::from_str::<serde_json::Map<String, Value>>(text).is_err(), "{text:?}");
+        }
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            prop::num::f64::NORMAL.prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..24)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn reads_what_serde_writes(members in prop::collection::btree_map(any::<String>(), value(), 0..24)) {
+            let object = Value::Object(members.into_iter().collect());
+            prop_assert_eq!(read(&object.to_string()), Ok(()));
+            prop_assert_eq!(read(&serde_json::to_string_pretty(&object).unwrap()), Ok(()));
+        }
+
+        /// Near-JSON: whatever we accept, serde_json accepts; what only it accepts breaks one of our rules.
+        #[test]
+        fn agrees_with_serde_on_near_json(text in r#"\{("[ab\\u006]{0,2}":[-0-9.eE"\[\]{}:, tnul]{0,6},?){0,3}\}"#) {
+            let theirs = serde_json::from_str::<serde_json::Map<String, Value>>(&text).is_ok();
+            match read(&text) {
+                Ok(()) => prop_assert!(theirs, "only we accept {text:?}"),
+                Err(Malformed::Json) => prop_assert!(!theirs, "only serde accepts {text:?}"),
+                Err(_) => {}
+            }
+        }
+
+        #[test]
+        fn strings_decode_as_serde_decodes_them(text in any::<String>(), escaped in "(\\\\[bfnrt/]|\\\\u00[2-7][0-9a-f]|\\\\ud83d\\\\ude0[0-9]|[a-z]){0,8}") {
+            for quoted in [serde_json::to_string(&text).unwrap(), format!("\"{escaped}\"")] {
+                let document = format!("{{\"a\":{quoted}}}");
+                let mut ours = String::new();
+                Reader::object(&document, |_, reader| {
+                    reader.string_of("a").map(|string| ours = string.into_owned())
+                }).unwrap();
+                prop_assert_eq!(ours, serde_json::from_str::<String>(&quoted).unwrap());
+            }
+        }
+
+        #[test]
+        fn never_panics_m_x_1(text in any::<String>(), bytes in r#"[\[{"\\u0-9a-f:,}\]]{0,40}"#) {
+            let _ = read(&text);
+            let _ = read(&bytes);
+        }
+    }
+}

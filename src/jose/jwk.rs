@@ -1,0 +1,155 @@
+//! JSON Web Key sets (RFC 7517): which of the keys verify, and with which algorithm.
+//!
+//! | a key that … | is |
+//! |---|---|
+//! | has a `kty`, `crv` or `alg` that is unknown here | passed over (RFC 7517 §5) |
+//! | has a `use` other than `sig`, or `key_ops` without `verify` | passed over (§4.2, §4.3) |
+//! | lacks a member, is weak, or has an `alg` of another type | an error |
+//! | has no `alg` | given the one that its type and curve imply; RSA: RS256, or those the user names |
+
+use serde_json::{Map, Value};
+
+use super::base64url;
+use super::json::Reader;
+use super::key::VerifyingKey;
+use super::material::Material;
+use crate::algorithm::{Algorithm, Family};
+use crate::error::ConfigError;
+
+/// More keys than any provider publishes.
+const MAX_KEYS: usize = 100;
+
+/// One key's outcome; a remote set drops what fails, a static one refuses.
+pub(crate) type KeyResult = Result<VerifyingKey, ConfigError>;
+
+/// Reads a set. `rsa` are the algorithms of RSA keys that do not say.
+///
+/// # Errors
+///
+/// When the document is not a set, mixes secret keys with public ones (a published document must
+/// never hold a secret), or has one `kid` twice.
+pub(crate) fn parse_set(json: &[u8], rsa: &[Algorithm]) -> Result<Vec<KeyResult>, ConfigError> {
+    let malformed = || ConfigError::new("jwks", "expected a JSON object with an array \"keys\" (RFC 7517)");
+    let text = std::str::from_utf8(json).map_err(|error| malformed().with_source(error))?;
+    Reader::check_object(text).map_err(|error| malformed().with_source(error))?;
+    let document: Value = serde_json::from_str(text).map_err(|error| malformed().with_source(error))?;
+    let keys = document.get("keys").and_then(Value::as_array).ok_or_else(malformed)?;
+    if keys.len() > MAX_KEYS {
+        return Err(ConfigError::new("jwks", format!("expected at most {MAX_KEYS} keys")));
+    }
+    let mut results = Vec::new();
+    let mut key_ids = Vec::new();
+    let (mut secret, mut public) = (false, false);
+    for (index, key) in keys.iter().enumerate() {
+        let described = Jwk::read(key, rsa).map_err(|error| at(index, &error));
+        let Some(jwk) = described.as_ref().ok().and_then(Option::as_ref) else {
+            results.extend(described.err().map(Err));
+            continue;
+        };
+        if jwk.key_id.is_some() && key_ids.contains(&jwk.key_id) {
+            return Err(ConfigError::new("kid", format!("expected each key id once, key {index} repeats one")));
+        }
+        key_ids.push(jwk.key_id);
+        let is_secret = matches!(jwk.material, Material::Hmac(_));
+        secret |= is_secret;
+        public |= !is_secret;
+        results.extend(jwk.algorithms.iter().map(|algorithm| {
+            VerifyingKey::new(*algorithm, jwk.key_id, &jwk.material).map_err(|error| at(index, &error))
+        }));
+    }
+    if secret && public {
+        return Err(ConfigError::new("jwks", "expected secret keys or public ones, not both in one set"));
+    }
+    Ok(results)
+}
+
+fn at(index: usize, error: &ConfigError) -> ConfigError {
+    ConfigError::new("jwks", format!("key {index}: {error}"))
+}
+
+struct Jwk<'a> {
+    key_id: Option<&'a str>,
+    algorithms: Vec<Algorithm>,
+    material: Material,
+}
+
+impl<'a> Jwk<'a> {
+    /// `None`: a key to pass over.
+    fn read(key: &'a Value, rsa: &[Algorithm]) -> Result<Option<Self>, ConfigError> {
+        let key = key.as_object().ok_or_else(|| ConfigError::new("key", "expected a JSON object"))?;
+        let key_id = optional(key, "kid")?;
+        let kty = required(key, "kty")?;
+        if !is_for_verifying(key)? {
+            return Ok(None);
+        }
+        let (implied, material) = match kty {
+            "EC" => match required(key, "crv")? {
+                "P-256" => (vec![Algorithm::ES256], point(key, 32)?),
+                "P-384" => (vec![Algorithm::ES384], point(key, 48)?),
+                _ => return Ok(None),
+            },
+            "OKP" => match required(key, "crv")? {
+                "Ed25519" => (vec![Algorithm::EdDSA], Material::Ed(bytes(key, "x")?)),
+                _ => return Ok(None),
+            },
+            "RSA" => (rsa.to_vec(), Material::rsa(&bytes(key, "n")?, &bytes(key, "e")?)),
+            "oct" => (vec![Algorithm::HS256], Material::Hmac(bytes(key, "k")?.into())),
+            _ => return Ok(None),
+        };
+        let algorithms = match optional(key, "alg")? {
+            None => implied,
+            Some(name) => match Algorithm::from_name(name) {
+                None => return Ok(None),
+                // The curve fixes it; within RSA and oct any of the family goes.
+                Some(algorithm)
+                    if implied.contains(&algorithm)
+                        || (matches!(algorithm.family(), Family::Rsa | Family::Hmac)
+                            && implied.iter().all(|other| other.family() == algorithm.family())) =>
+                {
+                    vec![algorithm]
+                }
+                Some(algorithm) => {
+                    let message = format!("{algorithm} does not go with this type of key");
+                    return Err(ConfigError::new("alg", message));
+                }
+            },
+        };
+        Ok(Some(Self { key_id, algorithms, material }))
+    }
+}
+
+fn is_for_verifying(key: &Map<String, Value>) -> Result<bool, ConfigError> {
+    if optional(key, "use")?.is_some_and(|usage| usage != "sig") {
+        return Ok(false);
+    }
+    match key.get("key_ops") {
+        None => Ok(true),
+        Some(Value::Array(operations)) => Ok(operations.iter().any(|operation| operation == "verify")),
+        Some(_) => Err(ConfigError::new("key_ops", "expected an array")),
+    }
+}
+
+fn point(key: &Map<String, Value>, coordinate: usize) -> Result<Material, ConfigError> {
+    let (x, y) = (bytes(key, "x")?, bytes(key, "y")?);
+    if x.len() != coordinate || y.len() != coordinate {
+        return Err(ConfigError::new("x", format!("expected coordinates of {coordinate} bytes (RFC 7518 section 6.2.1)")));
+    }
+    Ok(Material::Ec([&[4], x.as_slice(), y.as_slice()].concat()))
+}
+
+fn bytes(key: &Map<String, Value>, name: &'static str) -> Result<Vec<u8>, ConfigError> {
+    base64url::decode(required(key, name)?)
+        .map_err(|error| ConfigError::new(name, "expected base64url without padding").with_source(error))
+}
+
+fn required<'a>(key: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, ConfigError> {
+    optional(key, name)?.ok_or_else(|| ConfigError::new(name, "expected a string, it is missing"))
+}
+
+fn optional<'a>(key: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>, ConfigError> {
+    match key.get(name) {
+        None => Ok(None),
+        Some(Value::String(string)) => Ok(Some(string)),
+        Some(_) => Err(ConfigError::new(name, "expected a string")),
+    }
+}

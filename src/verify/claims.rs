@@ -1,0 +1,205 @@
+//! The registered claims, read in one pass and strictly typed, and the dates among them.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::jose::{Malformed, Reader, Scalar};
+use crate::scope::Scopes;
+
+/// What every verifier may want to know of a payload, borrowed from its text.
+#[derive(Default)]
+pub(super) struct Claims<'a> {
+    pub(super) issuer: Option<Cow<'a, str>>,
+    pub(super) subject: Option<Cow<'a, str>>,
+    pub(super) audience: Option<Vec<Cow<'a, str>>>,
+    pub(super) expires: Option<NumericDate>,
+    pub(super) not_before: Option<NumericDate>,
+    pub(super) issued: Option<NumericDate>,
+    pub(super) client_id: Option<Cow<'a, str>>,
+    pub(super) has_id: bool,
+    pub(super) scopes: Scopes,
+    pub(super) token_use: Option<Cow<'a, str>>,
+    /// Has a claim that only another kind of token has.
+    pub(super) foreign: Option<&'static str>,
+}
+
+impl<'a> Claims<'a> {
+    /// # Errors
+    ///
+    /// When the text is not one JSON object within the bounds, or a registered claim is of a wrong type.
+    pub(super) fn read(payload: &'a str) -> Result<Self, Malformed> {
+        let mut claims = Self::default();
+        Reader::object(payload, |name, reader| {
+            match name {
+                "iss" => claims.issuer = Some(reader.string_of("iss")?),
+                "sub" => claims.subject = Some(reader.string_of("sub")?),
+                "aud" => {
+                    let mut audience = Vec::with_capacity(1);
+                    reader.strings_of("aud", |value| audience.push(value))?;
+                    claims.audience = Some(audience);
+                }
+                "exp" => claims.expires = Some(NumericDate::read("exp", reader)?),
+                "nbf" => claims.not_before = Some(NumericDate::read("nbf", reader)?),
+                "iat" => claims.issued = Some(NumericDate::read("iat", reader)?),
+                "jti" => {
+                    reader.string_of("jti")?;
+                    claims.has_id = true;
+                }
+                "client_id" => claims.client_id = Some(reader.string_of("client_id")?),
+                "scope" => claims.scopes = read_scopes(reader)?,
+                "token_use" => claims.token_use = Some(reader.string_of("token_use")?),
+                // OpenID Connect Core §2 and Back-Channel Logout §2.4.
+                "at_hash" => claims.note_foreign("at_hash", reader)?,
+                "c_hash" => claims.note_foreign("c_hash", reader)?,
+                "events" => claims.note_foreign("events", reader)?,
+                _ => drop(reader.scalar()?),
+            }
+            Ok(())
+        })?;
+        Ok(claims)
+    }
+
+    fn note_foreign(&mut self, name: &'static str, reader: &mut Reader<'a>) -> Result<(), Malformed> {
+        self.foreign = Some(name);
+        reader.scalar().map(drop)
+    }
+}
+
+/// RFC 8693 §4.2 has one string; some issuers write an array of them.
+fn read_scopes(reader: &mut Reader<'_>) -> Result<Scopes, Malformed> {
+    let mut sets = Vec::new();
+    reader.strings_of("scope", |text| sets.push(Scopes::parse(&text)))?;
+    let wrong = |_| Malformed::WrongType("scope");
+    match sets.len() {
+        1 => sets.remove(0).map_err(wrong),
+        _ => sets.into_iter().collect::<Result<Scopes, _>>().map_err(wrong),
+    }
+}
+
+/// Seconds since the epoch, with or without a fraction (RFC 7519 §2). What lies outside of 64 bits is
+/// held at their end, so that no arithmetic on it wraps.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct NumericDate {
+    nanos: i128,
+}
+
+impl NumericDate {
+    fn read(name: &'static str, reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        match reader.scalar()? {
+            Scalar::Number(number) => Self::parse(number).ok_or(Malformed::WrongType(name)),
+            _ => Err(Malformed::WrongType(name)),
+        }
+    }
+
+    fn parse(number: &str) -> Option<Self> {
+        if let Ok(seconds) = number.parse::<i64>() {
+            return Some(Self { nanos: i128::from(seconds) * 1_000_000_000 });
+        }
+        let seconds = number.parse::<f64>().ok().filter(|seconds| seconds.is_finite())?;
+        // A float's conversion saturates; its fraction is exact to far less than a leeway.
+        #[expect(clippy::cast_possible_truncation, reason = "saturates, as documented")]
+        let (whole, fraction) = (seconds.floor() as i64, (seconds - seconds.floor()) * 1e9);
+        #[expect(clippy::cast_possible_truncation, reason = "between 0 and 10^9")]
+        let nanos = i128::from(whole) * 1_000_000_000 + fraction as i128;
+        Some(Self { nanos })
+    }
+
+    /// True if `now` is before this instant, allowing `leeway` more.
+    pub(super) fn is_after(self, now: i128, leeway: Duration) -> bool {
+        now < self.nanos.saturating_add(nanos(leeway))
+    }
+
+    /// True if `now` is at or past this instant, allowing `leeway` less.
+    pub(super) fn is_reached(self, now: i128, leeway: Duration) -> bool {
+        now.saturating_add(nanos(leeway)) >= self.nanos
+    }
+
+    /// The instant, if the system's clock can hold it.
+    pub(super) fn to_system_time(self) -> Option<SystemTime> {
+        let seconds = u64::try_from(self.nanos / 1_000_000_000).ok()?;
+        let nanos = u32::try_from(self.nanos % 1_000_000_000).ok()?;
+        UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))
+    }
+}
+
+fn nanos(duration: Duration) -> i128 {
+    i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::{Claims, Malformed, NumericDate};
+
+    fn date(number: &str) -> NumericDate {
+        NumericDate::parse(number).unwrap()
+    }
+
+    #[test]
+    fn dates_may_have_a_fraction_m_jose_6() {
+        assert_eq!(date("1.5").nanos, 1_500_000_000);
+        assert_eq!(date("-1.5").nanos, -1_500_000_000);
+        assert_eq!(date("1e3"), date("1000"));
+        assert_eq!(date("1700000000.25").to_system_time(), Some(UNIX_EPOCH + Duration::new(1_700_000_000, 250_000_000)));
+        assert_eq!(date("-1").to_system_time(), None);
+    }
+
+    #[test]
+    fn no_number_wraps_atk_18() {
+        let end = i128::from(i64::MAX) * 1_000_000_000;
+        for huge in ["9223372036854775807", "9223372036854775808", "18446744073709551615", "1e300"] {
+            let date = date(huge);
+            assert!(date.is_after(0, Duration::MAX), "{huge}");
+            assert!(!date.is_reached(0, Duration::ZERO), "{huge}");
+            assert!(date.is_reached(end, Duration::MAX), "{huge}");
+        }
+        for tiny in ["-9223372036854775808", "-1e300"] {
+            assert!(!date(tiny).is_after(0, Duration::from_secs(30)), "{tiny}");
+            assert!(date(tiny).is_reached(i128::MIN, Duration::MAX), "{tiny}");
+        }
+    }
+
+    #[test]
+    fn the_edges_of_leeway() {
+        let second = |seconds: i128| seconds * 1_000_000_000;
+        let leeway = Duration::from_secs(30);
+        assert!(date("100").is_after(second(130) - 1, leeway));
+        assert!(!date("100").is_after(second(130), leeway));
+        assert!(date("100").is_reached(second(70), leeway));
+        assert!(!date("100").is_reached(second(70) - 1, leeway));
+    }
+
+    #[test]
+    fn a_wrong_type_is_a_refusal_atk_18_atk_19() {
+        let numbers = ["exp", "nbf", "iat"];
+        let strings = ["iss", "sub", "jti", "client_id", "token_use"];
+        for name in numbers {
+            for value in ["\"1\"", "null", "true", "[]", "{}", "[1]", "\"\""] {
+                let payload = format!("{{\"{name}\":{value}}}");
+                assert_eq!(Claims::read(&payload).err(), Some(Malformed::WrongType(name)), "{payload}");
+            }
+        }
+        for name in strings {
+            for value in ["1", "null", "true", "[]", "{}", "[\"a\"]"] {
+                let payload = format!("{{\"{name}\":{value}}}");
+                assert_eq!(Claims::read(&payload).err(), Some(Malformed::WrongType(name)), "{payload}");
+            }
+        }
+        for name in ["aud", "scope"] {
+            for value in ["1", "null", "{}", "[1]", "[null]", "[[\"a\"]]", "[\"a\",2]"] {
+                let payload = format!("{{\"{name}\":{value}}}");
+                assert_eq!(Claims::read(&payload).err(), Some(Malformed::WrongType(name)), "{payload}");
+            }
+        }
+    }
+
+    #[test]
+    fn scopes_as_a_string_or_an_array() {
+        for payload in [r#"{"scope":"a b"}"#, r#"{"scope":["a","b"]}"#, r#"{"scope":["a b"]}"#] {
+            assert_eq!(Claims::read(payload).unwrap().scopes.to_string(), "a b", "{payload}");
+        }
+        assert!(Claims::read(r#"{"scope":[]}"#).unwrap().scopes.is_empty());
+        assert!(Claims::read(r#"{"scope":"a\"b"}"#).is_err());
+    }
+}

@@ -1,0 +1,80 @@
+//! Several issuers, each with its own keys and rules.
+
+use std::fmt;
+
+use super::Verify;
+use super::jwt::{JwtVerifier, verify_with};
+use super::rules::Refused;
+use crate::credential::Credential;
+use crate::error::ConfigError;
+use crate::eventual::Eventual;
+use crate::identity::Identity;
+use crate::rejection::Rejection;
+
+/// Sends each JWT to the verifier of its exact issuer; a token of any other issuer is refused before
+/// anything is fetched or computed.
+///
+/// The unverified `iss` only chooses among the verifiers given here, and the chosen one demands that
+/// very issuer again, under its own keys and rules.
+///
+/// ```
+/// # #[cfg(feature = "aws-lc-rs")] {
+/// use tower_bearer::verify::{Issuers, JwtVerifier, Keys};
+/// use tower_bearer::Algorithm;
+///
+/// let of = |issuer: &str, secret: &str| {
+///     JwtVerifier::builder(Keys::hmac(Algorithm::HS256, secret)?).issuer(issuer).audience("orders").build()
+/// };
+/// let a = of("https://a.example", "0123456789abcdef0123456789abcdef")?;
+/// let b = of("https://b.example", "fedcba9876543210fedcba9876543210")?;
+/// let verifier = Issuers::new([a.clone(), b])?;
+/// assert!(Issuers::new([a.clone(), a]).is_err());
+/// # let _ = verifier;
+/// # }
+/// # Ok::<(), tower_bearer::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct Issuers {
+    verifiers: Vec<JwtVerifier>,
+    max_token_bytes: usize,
+}
+
+impl Issuers {
+    /// # Errors
+    ///
+    /// When two verifiers have one issuer, one has none, or there are no verifiers.
+    pub fn new(verifiers: impl IntoIterator<Item = JwtVerifier>) -> Result<Self, ConfigError> {
+        let verifiers = Vec::from_iter(verifiers);
+        for (index, verifier) in verifiers.iter().enumerate() {
+            let issuer = verifier.issuer();
+            if issuer.is_none() {
+                return Err(ConfigError::new("issuers", "expected an issuer of each verifier"));
+            }
+            if verifiers[..index].iter().any(|other| other.issuer() == issuer) {
+                return Err(ConfigError::new("issuers", "expected each issuer once"));
+            }
+        }
+        let longest = verifiers.iter().map(JwtVerifier::max_token_bytes).max();
+        let max_token_bytes = longest.ok_or_else(|| ConfigError::new("issuers", "expected at least one"))?;
+        Ok(Self { verifiers, max_token_bytes })
+    }
+}
+
+impl Verify for Issuers {
+    fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
+        let token = credential.expose();
+        verify_with(token, self.max_token_bytes, |claims| {
+            let issuer = claims.issuer.as_deref().ok_or(Refused::Missing("iss"))?;
+            self.verifiers
+                .iter()
+                .find(|verifier| verifier.issuer() == Some(issuer) && token.len() <= verifier.max_token_bytes())
+                .ok_or(Refused::Issuer)
+        })
+    }
+}
+
+impl fmt::Debug for Issuers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.verifiers).finish()
+    }
+}

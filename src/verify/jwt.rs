@@ -1,0 +1,339 @@
+//! Signed JWTs: read once, judged from cheap to dear, verified with exactly one key.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Verify;
+use super::claims::Claims;
+use super::keys::{ByClaim, Keys, Source};
+use super::rules::{Refused, Rules, read_detail};
+use crate::clock::{Clock, SharedClock};
+use crate::credential::Credential;
+use crate::error::{BoxError, ConfigError};
+use crate::eventual::Eventual;
+use crate::identity::{Identity, IdentityBuilder};
+use crate::jose::{Compact, Header, Material, NoKey, Reader, Scalar, VerifyingKey};
+use crate::rejection::Rejection;
+use crate::secret::Secret;
+
+/// RFC 7519 sets none; every real token is far below. One header of 16 KiB is what servers allow.
+const DEFAULT_MAX_TOKEN_BYTES: usize = 16 * 1024;
+/// Clocks of machines that keep time differ by less.
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
+
+/// Verifies signed JWTs (RFC 7519) by the rules of RFC 8725.
+///
+/// See the [module](super) for the rules and examples. A clone costs a reference count.
+#[derive(Clone)]
+pub struct JwtVerifier {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    keys: Keys,
+    rules: Rules,
+    max_token_bytes: usize,
+}
+
+impl JwtVerifier {
+    /// Starts a verifier; [`build`](JwtVerifierBuilder::build) demands an issuer and an audience.
+    pub fn builder(keys: impl Into<Keys>) -> JwtVerifierBuilder {
+        JwtVerifierBuilder {
+            keys: keys.into(),
+            any_issuer: false,
+            any_audience: false,
+            max_token_bytes: DEFAULT_MAX_TOKEN_BYTES,
+            rules: Rules {
+                issuer: None,
+                audiences: Vec::new(),
+                types: vec!["JWT".into(), "at+jwt".into()],
+                claims: Vec::new(),
+                subject_claim: None,
+                scope_claim: None,
+                demand_expiry: true,
+                access_token_profile: false,
+                leeway: DEFAULT_LEEWAY,
+                clock: SharedClock::default(),
+                detail: None,
+            },
+        }
+    }
+
+    pub(super) fn issuer(&self) -> Option<&str> {
+        self.inner.rules.issuer.as_deref()
+    }
+
+    pub(super) fn max_token_bytes(&self) -> usize {
+        self.inner.max_token_bytes
+    }
+}
+
+impl Verify for JwtVerifier {
+    fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
+        verify_with(credential.expose(), self.inner.max_token_bytes, |_| Ok(self))
+    }
+}
+
+/// Reads a token once, lets `choose` pick its verifier by what it claims, and judges it there.
+pub(super) fn verify_with<'v>(
+    token: &str,
+    max_bytes: usize,
+    choose: impl FnOnce(&Claims<'_>) -> Result<&'v JwtVerifier, Refused>,
+) -> Eventual<Result<Identity, Rejection>> {
+    try_verify(token, max_bytes, choose).unwrap_or_else(|rejection| Eventual::now(Err(rejection)))
+}
+
+fn try_verify<'v>(
+    token: &str,
+    max_bytes: usize,
+    choose: impl FnOnce(&Claims<'_>) -> Result<&'v JwtVerifier, Refused>,
+) -> Result<Eventual<Result<Identity, Rejection>>, Rejection> {
+    let compact = Compact::split(token, max_bytes)?;
+    let header = compact.decode_header()?;
+    let header = Header::parse(&header)?;
+    let payload = compact.decode_payload()?;
+    let claims = Claims::read(&payload)?;
+    let verifier = choose(&claims)?;
+    let inner = &*verifier.inner;
+    inner.rules.check(&header, &claims)?;
+    let identity = match &inner.keys.0 {
+        Source::Fixed(set) => {
+            let key = set.select(&header).map_err(Refused::NoKey)?;
+            inner.prove(key, &compact, claims, &payload)?
+        }
+        Source::ByClaim(keys) => {
+            if header.algorithm != keys.algorithm {
+                return Err(Refused::NoKey(NoKey::Unknown).into());
+            }
+            match keys.find(string_claim(&payload, &keys.claim).as_deref()).try_now() {
+                Ok(found) => inner.prove_by_claim(keys, found, &compact, claims, &payload)?,
+                Err(later) => {
+                    let (verifier, keys, token) = (verifier.clone(), Arc::clone(keys), token.to_owned());
+                    return Ok(Eventual::later(async move { verifier.inner.resume(&keys, later.await, &token) }));
+                }
+            }
+        }
+    };
+    Ok(Eventual::now(Ok(identity.claims_json(payload).build())))
+}
+
+impl Inner {
+    /// The signature, then what only an authentic token is asked.
+    fn prove(
+        &self,
+        key: &VerifyingKey,
+        token: &Compact<'_>,
+        claims: Claims<'_>,
+        payload: &str,
+    ) -> Result<IdentityBuilder, Rejection> {
+        if !key.verify(token) {
+            return Err(Refused::Signature.into());
+        }
+        Ok(self.rules.identify(claims, payload)?)
+    }
+
+    fn prove_by_claim(
+        &self,
+        keys: &ByClaim,
+        found: Result<Option<Secret>, BoxError>,
+        token: &Compact<'_>,
+        claims: Claims<'_>,
+        payload: &str,
+    ) -> Result<IdentityBuilder, Rejection> {
+        match found {
+            Err(error) => Err(Rejection::unavailable().with_source(error)),
+            Ok(None) => {
+                // As costly as a wrong signature, so that time does not tell the two apart.
+                std::hint::black_box(keys.nobody.verify(token));
+                Err(Refused::Signature.into())
+            }
+            Ok(Some(secret)) => {
+                let key = VerifyingKey::new(keys.algorithm, None, &Material::Hmac(secret))
+                    .map_err(|error| Rejection::unavailable().with_source(error))?;
+                self.prove(&key, token, claims, payload)
+            }
+        }
+    }
+
+    /// Goes on with a token whose key had to be waited for.
+    fn resume(
+        &self,
+        keys: &ByClaim,
+        found: Result<Option<Secret>, BoxError>,
+        token: &str,
+    ) -> Result<Identity, Rejection> {
+        let compact = Compact::split(token, self.max_token_bytes)?;
+        let payload = compact.decode_payload()?;
+        let claims = Claims::read(&payload)?;
+        let identity = self.prove_by_claim(keys, found, &compact, claims, &payload)?;
+        Ok(identity.claims_json(payload).build())
+    }
+}
+
+/// One claim of a payload that was read before, if it is a string.
+fn string_claim(payload: &str, wanted: &str) -> Option<String> {
+    let mut found = None;
+    Reader::object(payload, |name, reader| {
+        match reader.scalar()? {
+            Scalar::String(value) if name == wanted => found = Some(value.into_owned()),
+            _ => {}
+        }
+        Ok(())
+    })
+    .ok()?;
+    found
+}
+
+/// Shows the rules and the keys' names, so that a loosened rule is seen in a log.
+impl fmt::Debug for JwtVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rules = &self.inner.rules;
+        f.debug_struct("JwtVerifier")
+            .field("issuer", &rules.issuer.as_deref().unwrap_or("(insecure: any)"))
+            .field("audiences", if rules.audiences.is_empty() { &"(insecure: any)" } else { &rules.audiences })
+            .field("types", &rules.types)
+            .field("demand_expiry", &rules.demand_expiry)
+            .field("leeway", &rules.leeway)
+            .field("max_token_bytes", &self.inner.max_token_bytes)
+            .field("keys", &self.inner.keys)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`JwtVerifier`].
+#[derive(Clone)]
+#[must_use]
+pub struct JwtVerifierBuilder {
+    keys: Keys,
+    rules: Rules,
+    any_issuer: bool,
+    any_audience: bool,
+    max_token_bytes: usize,
+}
+
+impl JwtVerifierBuilder {
+    /// The one issuer whose tokens are accepted: `iss` must be there and equal it byte for byte
+    /// (RFC 7519 §2, RFC 8725 §3.8).
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.rules.issuer = Some(issuer.into().into());
+        self
+    }
+
+    /// An audience that is us: `aud` must be there and hold one of those given (RFC 7519 §4.1.3).
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.rules.audiences.push(audience.into().into());
+        self
+    }
+
+    /// Accepts tokens of any issuer, or of none. Only where the key itself names the issuer.
+    pub fn insecure_any_issuer(mut self) -> Self {
+        self.any_issuer = true;
+        self
+    }
+
+    /// Accepts tokens for any audience. A token meant for another service is then accepted too.
+    pub fn insecure_any_audience(mut self) -> Self {
+        self.any_audience = true;
+        self
+    }
+
+    /// Accepts tokens that never expire. `exp` is still judged where it is present.
+    pub fn insecure_allow_missing_expiry(mut self) -> Self {
+        self.rules.demand_expiry = false;
+        self
+    }
+
+    /// Demands a claim of exactly this value.
+    pub fn with_claim(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.rules.claims.push((name.into(), value.into()));
+        self
+    }
+
+    /// Accepts these `typ` headers instead of `JWT` and `at+jwt`. Media types are compared as RFC 7515
+    /// §4.1.9 has it; a token without `typ` counts as `JWT`.
+    pub fn with_types(mut self, types: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.rules.types = types.into_iter().map(|typ| typ.into().into()).collect();
+        self
+    }
+
+    /// Demands an access token of RFC 9068: `typ` is `at+jwt` (§4), and `iss`, `exp`, `aud`, `sub`,
+    /// `client_id`, `iat` and `jti` are all there (§2.2).
+    pub fn access_token_profile(mut self) -> Self {
+        self.rules.access_token_profile = true;
+        self.with_types(["at+jwt"])
+    }
+
+    /// How far clocks may differ when `exp`, `nbf` and `iat` are judged. 30 s unless said otherwise.
+    pub fn with_leeway(mut self, leeway: Duration) -> Self {
+        self.rules.leeway = leeway;
+        self
+    }
+
+    /// The clock that times are judged by.
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.rules.clock = SharedClock::new(clock);
+        self
+    }
+
+    /// The longest token that is read, in bytes. 16 KiB unless said otherwise.
+    pub fn with_max_token_bytes(mut self, bytes: usize) -> Self {
+        self.max_token_bytes = bytes;
+        self
+    }
+
+    /// Takes the subject from this claim, which must be a string, instead of `sub`.
+    pub fn with_subject_claim(mut self, name: &str) -> Self {
+        self.rules.subject_claim = Some(name.into());
+        self
+    }
+
+    /// Takes the scopes from this claim, a string or an array of strings, instead of `scope`.
+    pub fn with_scope_claim(mut self, name: &str) -> Self {
+        self.rules.scope_claim = Some(name.into());
+        self
+    }
+
+    /// Reads the claims into a `T`, found again by [`Identity::detail`]. A token whose claims do not
+    /// have that shape is refused.
+    pub fn with_detail<T: DeserializeOwned + Send + Sync + 'static>(mut self) -> Self {
+        self.rules.detail = Some(read_detail::<T>);
+        self
+    }
+
+    /// The verifier.
+    ///
+    /// # Errors
+    ///
+    /// When neither an issuer nor [`insecure_any_issuer`](Self::insecure_any_issuer) was given, or
+    /// both; the same for the audience; when one given is empty; when no type is accepted.
+    pub fn build(self) -> Result<JwtVerifier, ConfigError> {
+        let exactly_one = |field, given: bool, any: bool| match (given, any) {
+            (true, false) | (false, true) => Ok(()),
+            (true, true) => Err(ConfigError::new(field, format!("expected {field}(…) or insecure_any_{field}(), not both"))),
+            (false, false) => Err(ConfigError::new(field, format!("expected {field}(…), or insecure_any_{field}() to accept any"))),
+        };
+        exactly_one("issuer", self.rules.issuer.is_some(), self.any_issuer)?;
+        exactly_one("audience", !self.rules.audiences.is_empty(), self.any_audience)?;
+        if self.rules.issuer.as_deref() == Some("") {
+            return Err(ConfigError::new("issuer", "expected a name, this is empty"));
+        }
+        if self.rules.audiences.iter().any(|audience| audience.is_empty()) {
+            return Err(ConfigError::new("audience", "expected a name, this is empty"));
+        }
+        if self.rules.types.is_empty() {
+            return Err(ConfigError::new("types", "expected at least one type"));
+        }
+        let Self { keys, rules, max_token_bytes, .. } = self;
+        Ok(JwtVerifier { inner: Arc::new(Inner { keys, rules, max_token_bytes }) })
+    }
+}
+
+impl fmt::Debug for JwtVerifierBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtVerifierBuilder").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
