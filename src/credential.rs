@@ -56,6 +56,13 @@ impl SchemeSet {
     }
 }
 
+/// Left in the extensions of a request that went through an optional layer without a credential: what
+/// a later refusal may offer. Nothing outside of the crate can make one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Anonymous {
+    pub(crate) offered: SchemeSet,
+}
+
 impl FromIterator<Scheme> for SchemeSet {
     fn from_iter<I: IntoIterator<Item = Scheme>>(schemes: I) -> Self {
         Self(schemes.into_iter().fold(0, |set, scheme| set | (1 << scheme as u8)))
@@ -141,7 +148,9 @@ impl<'a> Credential<'a> {
         if name.is_empty() || !matches!(rest.first(), None | Some(b' ')) {
             return Err(malformed("the Authorization header has no scheme"));
         }
-        let token = rest.trim_ascii_start_spaces();
+        // Spaces alone: a tab is no part of `1*SP`.
+        let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+        let token = &rest[spaces..];
         match Scheme::from_name(name) {
             None if names_another_credential(rest) => Err(malformed("two credentials in one header")),
             None => Err(Rejection::unsupported_scheme()),
@@ -198,18 +207,6 @@ fn is_token68(token: &[u8]) -> bool {
         && body.iter().all(|byte| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
         })
-}
-
-trait TrimSpaces {
-    fn trim_ascii_start_spaces(&self) -> &[u8];
-}
-
-impl TrimSpaces for [u8] {
-    /// Spaces alone: a tab is no part of `1*SP`.
-    fn trim_ascii_start_spaces(&self) -> &[u8] {
-        let spaces = self.iter().take_while(|byte| **byte == b' ').count();
-        &self[spaces..]
-    }
 }
 
 #[cfg(test)]

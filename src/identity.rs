@@ -2,7 +2,9 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+#[cfg(feature = "jwt")]
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
@@ -170,7 +172,11 @@ impl IdentityBuilder {
 
     /// Adds a claim, replacing one of the same name.
     pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        let mut map = self.0.claims.map().clone();
+        let mut map = match self.0.claims {
+            Claims::Map(map) => map,
+            #[cfg(feature = "jwt")]
+            json @ Claims::Json { .. } => json.map().clone(),
+        };
         map.insert(name.into(), value.into());
         self.0.claims = Claims::Map(map);
         self

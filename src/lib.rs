@@ -2,19 +2,28 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //! x
 mod algorithm;
+pub mod authenticate;
 mod clock;
 mod credential;
 mod error;
 mod eventual;
 mod identity;
+pub mod integrations;
+#[cfg(feature = "issue")]
+pub mod issue;
 #[cfg(feature = "jwt")]
 mod jose;
 mod rejection;
 mod request_head;
+pub mod require;
+pub mod respond;
 mod scope;
 mod secret;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 pub mod verify;
 pub use self::algorithm::Algorithm;
+pub use self::authenticate::AuthenticateLayer;
 pub use self::clock::{Clock, SystemClock};
 pub use self::credential::{Credential, Scheme};
 pub use self::error::ConfigError;
@@ -22,5 +31,6 @@ pub use self::eventual::Eventual;
 pub use self::identity::{Identity, IdentityBuilder};
 pub use self::rejection::{Rejection, RejectionKind};
 pub use self::request_head::RequestHead;
+pub use self::require::RequireLayer;
 pub use self::scope::{InvalidScope, Scopes};
 pub use self::secret::Secret;

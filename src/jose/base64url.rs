@@ -15,6 +15,7 @@ pub(super) fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Result<&'b [u
     Ok(&buffer[..len])
 }
 
+#[cfg(any(feature = "issue", test))]
 pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -26,10 +27,8 @@ mod tests {
     #[test]
     fn one_spelling_for_each_value_m_jose_1_atk_13() {
         assert_eq!(decode("Zm8").unwrap(), b"fo");
-        for bad in ["Zm9=", "Zm8=", "Zm9 ", " Zm8", "Zm8\n", "Zm9", "Z", "Zm+/", "Zm8%3D"] {
-            if bad != "Zm9" {
-                assert!(decode(bad).is_err(), "{bad:?}");
-            }
+        for bad in ["Zm9=", "Zm8=", "Zm9 ", " Zm8", "Zm8\n", "Z", "Zm+/", "Zm8%3D"] {
+            assert!(decode(bad).is_err(), "{bad:?}");
         }
         // The last character of "Zm8" has two bits to spare: only one of four spellings is canonical.
         assert!(["Zm9", "Zm-", "Zm_"].into_iter().all(|alias| decode(alias).is_err()));

@@ -419,6 +419,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
         #[test]
         fn reads_what_serde_writes(members in prop::collection::btree_map(any::<String>(), value(), 0..24)) {
             let object = Value::Object(members.into_iter().collect());

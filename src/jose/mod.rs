@@ -18,6 +18,9 @@ mod material;
 mod sign;
 
 pub(crate) use backend::random;
+#[cfg(feature = "issue")]
+pub(crate) use backend::sha256;
+#[cfg(feature = "issue")]
 pub(crate) use base64url::encode as base64url;
 pub(crate) use compact::{Compact, Malformed};
 pub(crate) use header::{Header, same_type};

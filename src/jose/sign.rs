@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::backend::Signer;
 use super::base64url;
-use super::key::VerifyingKey;
 use super::material::Material;
 use crate::algorithm::{Algorithm, Family};
 use crate::error::ConfigError;
@@ -52,10 +51,6 @@ impl SigningKey {
 
     pub(crate) fn algorithm(&self) -> Algorithm {
         self.algorithm
-    }
-
-    pub(crate) fn verifying_key(&self, key_id: Option<&str>) -> Result<VerifyingKey, ConfigError> {
-        VerifyingKey::new(self.algorithm, key_id, &self.signer.public())
     }
 
     /// The public numbers as JWK members in the order of RFC 7638 §3.2; `None` for a secret key.

@@ -156,7 +156,7 @@ mod tests {
         }
         for tiny in ["-9223372036854775808", "-1e300"] {
             assert!(!date(tiny).is_after(0, Duration::from_secs(30)), "{tiny}");
-            assert!(date(tiny).is_reached(i128::MIN, Duration::MAX), "{tiny}");
+            assert!(date(tiny).is_reached(0, Duration::ZERO), "{tiny}");
         }
     }
 

@@ -67,6 +67,11 @@ pub(super) fn rsa_components(der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     components(der).ok()
 }
 
+#[cfg(feature = "issue")]
+pub(super) fn sha256(bytes: &[u8]) -> Option<Vec<u8>> {
+    Some(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref().to_vec())
+}
+
 pub(super) fn random(buffer: &mut [u8]) -> Option<()> {
     rand::fill(buffer).ok()
 }

@@ -29,6 +29,12 @@ pub(crate) fn random(buffer: &mut [u8]) -> Result<(), ConfigError> {
     chosen::random(buffer).ok_or_else(|| ConfigError::new("random", "the system gave no random bytes"))
 }
 
+/// SHA-256.
+#[cfg(feature = "issue")]
+pub(crate) fn sha256(bytes: &[u8]) -> Result<Vec<u8>, ConfigError> {
+    chosen::sha256(bytes).ok_or_else(|| ConfigError::new("features", "expected a crypto backend"))
+}
+
 /// The numbers of a DER `RSAPublicKey`.
 pub(super) fn rsa_components(der: &[u8]) -> Option<Material> {
     let (n, e) = chosen::rsa_components(der)?;

@@ -47,6 +47,11 @@ pub(super) fn rsa_components(_: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     None
 }
 
+#[cfg(feature = "issue")]
+pub(super) fn sha256(_: &[u8]) -> Option<Vec<u8>> {
+    None
+}
+
 pub(super) fn random(_: &mut [u8]) -> Option<()> {
     None
 }

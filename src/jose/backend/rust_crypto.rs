@@ -38,6 +38,11 @@ pub(super) fn rsa_components(der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     (DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key)(der).ok()
 }
 
+#[cfg(feature = "issue")]
+pub(super) fn sha256(bytes: &[u8]) -> Option<Vec<u8>> {
+    Some(<sha2::Sha256 as sha2::Digest>::digest(bytes).to_vec())
+}
+
 pub(super) fn random(buffer: &mut [u8]) -> Option<()> {
     rand::rngs::OsRng.try_fill_bytes(buffer).ok()
 }

@@ -1,0 +1,164 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::{AUTHORIZATION, Entry};
+use http::{HeaderMap, Request, Response};
+use tower_service::Service;
+
+use super::future::ResponseFuture;
+use super::https_only::HttpsOnly;
+use crate::credential::{Anonymous, Credential, Scheme, SchemeSet};
+use crate::eventual::Eventual;
+use crate::identity::Identity;
+use crate::rejection::Rejection;
+use crate::respond::{Challenge, Respond, refuse};
+use crate::verify::Verify;
+
+/// Lets in requests with a good credential; see the [module](super).
+#[derive(Clone)]
+pub struct Authenticate<S, R = Challenge> {
+    inner: S,
+    gate: Arc<Gate<R>>,
+}
+
+/// What a layer and its services share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) verifier: Arc<dyn Verify>,
+    pub(super) offered: SchemeSet,
+    pub(super) optional: bool,
+    pub(super) strip: bool,
+    pub(super) https_only: Option<HttpsOnly>,
+}
+
+/// Everything but the inner service: one `Arc`, since stacks are cloned for each request.
+pub(super) struct Gate<R> {
+    shared: Shared,
+    responder: R,
+}
+
+/// What the head of a request led to.
+enum Presented {
+    Nothing,
+    Credential(Scheme, Eventual<Result<Identity, Rejection>>),
+}
+
+impl<S, R> Authenticate<S, R> {
+    pub(super) fn new(inner: S, shared: Shared, responder: R) -> Self {
+        Self { inner, gate: Arc::new(Gate { shared, responder }) }
+    }
+}
+
+impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for Authenticate<S, R>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    R: Respond<ResBody>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, R, ReqBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        request.extensions_mut().remove::<Identity>();
+        mark_sensitive(request.headers_mut());
+        match self.gate.shared.examine(&request) {
+            Err(rejection) => ResponseFuture::rejected(self.gate.refuse(&request, None, rejection)),
+            Ok(Presented::Nothing) => {
+                request.extensions_mut().insert(Anonymous { offered: self.gate.shared.offered });
+                ResponseFuture::calling(self.inner.call(request))
+            }
+            Ok(Presented::Credential(scheme, verdict)) => match verdict.try_now() {
+                Ok(verdict) => match self.gate.admit(&mut request, scheme, verdict) {
+                    Ok(()) => ResponseFuture::calling(self.inner.call(request)),
+                    Err(response) => ResponseFuture::rejected(response),
+                },
+                Err(later) => {
+                    // The service that was polled ready goes with the request; its clone was not.
+                    let clone = self.inner.clone();
+                    let ready = std::mem::replace(&mut self.inner, clone);
+                    ResponseFuture::verifying(later, scheme, request, ready, Arc::clone(&self.gate))
+                }
+            },
+        }
+    }
+}
+
+impl Shared {
+    fn examine<B>(&self, request: &Request<B>) -> Result<Presented, Rejection> {
+        let Some(credential) = Credential::from_headers(request.headers())? else {
+            return if self.optional { Ok(Presented::Nothing) } else { Err(Rejection::missing_credential()) };
+        };
+        if self.https_only.as_ref().is_some_and(|guard| !guard.allows(request.into())) {
+            return Err(Rejection::malformed_credential().with_description("credentials need HTTPS"));
+        }
+        if !self.offered.contains(credential.scheme()) {
+            return Err(Rejection::unsupported_scheme());
+        }
+        Ok(Presented::Credential(credential.scheme(), self.verifier.verify(&credential)))
+    }
+}
+
+impl<R> Gate<R> {
+    /// Prepares the request for the inner service, or says no.
+    pub(super) fn admit<ReqBody, ResBody>(
+        &self,
+        request: &mut Request<ReqBody>,
+        scheme: Scheme,
+        verdict: Result<Identity, Rejection>,
+    ) -> Result<(), Response<ResBody>>
+    where
+        R: Respond<ResBody>,
+    {
+        match verdict {
+            Ok(identity) => {
+                if self.shared.strip {
+                    request.headers_mut().remove(AUTHORIZATION);
+                }
+                request.extensions_mut().insert(identity.presented_as(scheme));
+                Ok(())
+            }
+            Err(rejection) => Err(self.refuse(request, Some(scheme), rejection)),
+        }
+    }
+
+    fn refuse<ReqBody, ResBody>(
+        &self,
+        request: &Request<ReqBody>,
+        scheme: Option<Scheme>,
+        rejection: Rejection,
+    ) -> Response<ResBody>
+    where
+        R: Respond<ResBody>,
+    {
+        let rejection = rejection.presented_as(scheme).offering(self.shared.offered);
+        refuse(&self.responder, request.into(), rejection)
+    }
+}
+
+fn mark_sensitive(headers: &mut HeaderMap) {
+    if let Entry::Occupied(mut entry) = headers.entry(AUTHORIZATION) {
+        entry.iter_mut().for_each(|value| value.set_sensitive(true));
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("schemes", &self.offered.iter().collect::<Vec<_>>())
+            .field("optional", &self.optional)
+            .field("strip_credential", &self.strip)
+            .field("https_only", &self.https_only)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: fmt::Debug, R> fmt::Debug for Authenticate<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticate").field("inner", &self.inner).field("shared", &self.gate.shared).finish_non_exhaustive()
+    }
+}

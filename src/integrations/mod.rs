@@ -1,0 +1,4 @@
+//! Adapters to other crates.
+
+#[cfg(feature = "axum")]
+pub mod axum;
