@@ -93,11 +93,8 @@ fn a_key_that_the_token_brings_is_not_read_atk_05_m_8725_7() {
     let (victim, attacker) = (Party::new(Algorithm::ES256), Party::new(Algorithm::ES256));
     let jwk = serde_json::from_str::<Value>(&attacker.signer.jwks()).unwrap()["keys"][0].clone();
     // The attacker's signature is over its own header; the key named there changes nothing.
-    let token = attacker
-        .signer
-        
-        .with_key_id(victim.signer.key_id().unwrap())
-        .sign_claims("JWT", &good_claims());
+    let token =
+        attacker.signer.with_key_id(victim.signer.key_id().unwrap()).sign_claims("JWT", &good_claims());
     assert!(verify(&victim.verifier, token.unwrap()).is_err());
     let header = json!({ "alg": "HS256", "jwk": jwk, "jku": "https://evil.example/jwks", "x5u": "https://evil.example" });
     assert!(verify(&rules().build().unwrap(), raw(&header.to_string(), &good_claims().to_string())).is_ok());

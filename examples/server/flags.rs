@@ -45,7 +45,7 @@ pub(crate) struct Flags {
     pub typ: Option<String>,
 
     /// How far clocks may differ
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, allow_hyphen_values = true)]
     pub leeway: u64,
 
     /// A second issuer, for the same audience
@@ -57,7 +57,7 @@ pub(crate) struct Flags {
     pub also_jwks: Option<PathBuf>,
 
     /// The longest token that is read
-    #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024)]
+    #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024, allow_hyphen_values = true)]
     pub max_token: usize,
 
     /// A file with personal access tokens, for `Authorization: Token`: a JSON array of
@@ -67,7 +67,7 @@ pub(crate) struct Flags {
     pub pats: Option<PathBuf>,
 
     /// A fixed time, in seconds since 1970
-    #[arg(long, value_name = "EPOCH", allow_negative_numbers = true)]
+    #[arg(long, value_name = "EPOCH", allow_hyphen_values = true)]
     pub now: Option<i64>,
 }
 
