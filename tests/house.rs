@@ -14,7 +14,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("error", &[]),
     ("eventual", &[]),
     ("identity", &["credential", "scope"]),
-    ("rejection", &["credential", "scope"]),
+    ("rejection", &["credential", "error", "scope"]),
     ("request_head", &[]),
     ("scope", &[]),
     ("secret", &[]),

@@ -41,6 +41,7 @@ pub(super) fn rsa_components(der: &[u8]) -> Option<Material> {
     Some(Material::rsa(&n, &e))
 }
 
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 fn rejected() -> ConfigError {
     ConfigError::new("key", "the numbers are not those of a valid key")
 }
