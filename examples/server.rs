@@ -49,9 +49,9 @@ async fn main() -> ExitCode {
 
 async fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
     let setup = flags.set_up()?;
-    let listener = TcpListener::bind(flags.listen)
-        .await
-        .map_err(|error| format!("--listen {}: {error}", flags.listen))?;
+    let listener = TcpListener::bind(flags.listen).await.map_err(|error| {
+        format!("--listen {}: {error}; --listen 127.0.0.1:0 takes a free port", flags.listen)
+    })?;
     let address = listener.local_addr()?;
     println!("listening on http://{address}");
     if let Some(signer) = &setup.signer {
@@ -63,7 +63,7 @@ async fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
 /// Open routes, optional ones and guarded ones; gRPC stands among the guarded.
 fn app(setup: Setup) -> Result<Router, Box<dyn Error>> {
     let jwks = setup.signer.map_or_else(|| json!({ "keys": [] }).to_string(), |signer| signer.jwks());
-    let authenticate = AuthenticateLayer::new(setup.verifier);
+    let authenticate = AuthenticateLayer::new(setup.verifier).with_max_token_bytes(setup.max_token_bytes);
 
     let open = Router::new().route("/healthz", get(async || Json(json!({ "status": "ok" })))).route(
         "/.well-known/jwks.json",
@@ -137,7 +137,9 @@ async fn serve(listener: TcpListener, app: Router) -> Result<(), Box<dyn Error>>
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
+                    // Out of file descriptors, most likely: trying again at once would only spin.
                     tracing::warn!(%error, "no connection accepted");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                     continue;
                 }
             },

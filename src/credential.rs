@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONNECTION};
+use http::{Extensions, HeaderMap};
 
 use crate::rejection::Rejection;
 
@@ -51,6 +51,10 @@ impl SchemeSet {
         self.0 & (1 << scheme as u8) != 0
     }
 
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = Scheme> {
         Scheme::ALL.into_iter().filter(move |scheme| self.contains(*scheme))
     }
@@ -61,6 +65,17 @@ impl SchemeSet {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Anonymous {
     pub(crate) offered: SchemeSet,
+}
+
+impl Anonymous {
+    /// The refusal of a request that has no identity.
+    pub(crate) fn rejection(extensions: &Extensions) -> Rejection {
+        let rejection = Rejection::missing_credential();
+        match extensions.get::<Self>() {
+            Some(anonymous) => rejection.offering(anonymous.offered),
+            None => rejection.with_source("no AuthenticateLayer ran before"),
+        }
+    }
 }
 
 impl FromIterator<Scheme> for SchemeSet {

@@ -121,6 +121,8 @@ mod clock;
 mod credential;
 mod error;
 mod eventual;
+#[cfg(feature = "remote")]
+mod flight;
 mod identity;
 pub mod integrations;
 #[cfg(feature = "issue")]
@@ -136,6 +138,8 @@ mod scope;
 mod secret;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+#[cfg(feature = "remote")]
+pub mod transport;
 pub mod verify;
 
 pub use self::algorithm::Algorithm;

@@ -237,7 +237,8 @@ impl Rejection {
     pub fn challenges(&self) -> impl Iterator<Item = Scheme> {
         let about = self.presented.filter(|_| self.kind.error_code().is_some());
         let schemes = about.map_or(self.offered, |scheme| SchemeSet::from_iter([scheme]));
-        schemes.iter()
+        // A verifier that speaks no scheme at all has to offer something (RFC 9110 §15.5.2).
+        if schemes.is_empty() { SchemeSet::BEARER } else { schemes }.iter()
     }
 }
 

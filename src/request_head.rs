@@ -11,7 +11,8 @@ use http::{Extensions, HeaderMap, Method, Request, Uri};
 pub struct RequestHead<'a> {
     /// The method.
     pub method: &'a Method,
-    /// The request target as it arrived; no forwarded header has a say in it.
+    /// The request target as this layer sees it: a router outside may have stripped a prefix. No forwarded
+    /// header has a say in it.
     pub uri: &'a Uri,
     /// The headers; the value of `Authorization` is marked sensitive.
     pub headers: &'a HeaderMap,

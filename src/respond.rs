@@ -231,7 +231,8 @@ impl<B: Default> Respond<B> for Challenge {
 }
 
 /// A responder with a JSON body: `application/problem+json` (RFC 9457), under the headers of a
-/// [`Challenge`].
+/// [`Challenge`]. It needs a body that can be made of [`Bytes`], as axum's and `http-body-util`'s can; for
+/// tonic's, which speaks gRPC anyway, use [`Challenge`].
 ///
 /// ```
 /// use http::{Request, Response};
@@ -342,7 +343,7 @@ fn percent_encoded(text: &str) -> String {
 /// `Retry-After` has no fractions: rounded up, and at least one second.
 fn whole_seconds(after: Option<Duration>) -> u64 {
     let after = after.unwrap_or(DEFAULT_RETRY_AFTER);
-    (after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1)
+    after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0)).max(1)
 }
 
 #[cfg(test)]
@@ -465,5 +466,6 @@ mod tests {
         assert_eq!(whole_seconds(None), 5);
         assert_eq!(whole_seconds(Some(Duration::ZERO)), 1);
         assert_eq!(whole_seconds(Some(Duration::from_millis(10_001))), 11);
+        assert_eq!(whole_seconds(Some(Duration::MAX)), u64::MAX);
     }
 }

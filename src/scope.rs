@@ -39,6 +39,12 @@ impl Scopes {
         }
     }
 
+    /// The set of these values. What is no scope value, one with a space in it for example, is left out.
+    pub fn from_values<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
+        let is_value = |value: &&str| !value.is_empty() && value.bytes().all(is_scope_byte);
+        Self(Vec::from_iter(values.into_iter().filter(is_value)).join(" ").into())
+    }
+
     /// The values, in the order they were given.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.split(' ').filter(|value| !value.is_empty())
@@ -152,6 +158,12 @@ mod tests {
         assert!(Scopes::parse("  ").unwrap().is_empty());
         assert_eq!(Scopes::parse(" b  a a ").unwrap(), Scopes::parse("a b").unwrap());
         assert_eq!(Scopes::parse(" b  a ").unwrap().to_string(), "b a");
+    }
+
+    #[test]
+    fn one_value_stays_one() {
+        let scopes = Scopes::from_values(["a", "b admin", "", "\u{c9}quipe", "c"]);
+        assert_eq!(scopes.to_string(), "a c");
     }
 
     #[test]

@@ -57,6 +57,12 @@ impl From<&[u8]> for Secret {
     }
 }
 
+impl<const N: usize> From<&[u8; N]> for Secret {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self::new(bytes.to_vec())
+    }
+}
+
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()

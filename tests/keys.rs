@@ -120,7 +120,10 @@ fn a_key_without_an_algorithm_has_the_one_of_its_type() {
     let silent = set([without(jwk(&signer), "alg")]);
     assert!(!accepts(Keys::jwks(&silent).unwrap(), &signer));
     assert!(accepts(Keys::jwks_with_rsa(&silent, [Algorithm::RS256, Algorithm::PS384]).unwrap(), &signer));
-    assert!(Keys::jwks_with_rsa(&silent, [Algorithm::ES256]).is_err());
+    assert!(accepts(Keys::jwks_with_rsa(&silent, [Algorithm::PS384, Algorithm::PS384]).unwrap(), &signer));
+    for other in [Algorithm::ES256, Algorithm::HS256] {
+        assert!(Keys::jwks_with_rsa(&silent, [other]).is_err());
+    }
 }
 
 #[test]
@@ -156,6 +159,11 @@ fn pem_in_the_usual_forms() {
             assert!(Keys::hmac(Algorithm::HS256, form.as_str()).is_err(), "ATK-02");
         }
     }
+    let certificate = Keys::pem(Algorithm::ES256, include_bytes!("keys/p256.cert.pem")).unwrap();
+    assert!(accepts(
+        certificate,
+        &JwtSigner::pem(Algorithm::ES256, include_bytes!("keys/p256.pem")).unwrap()
+    ));
     let p256 = include_bytes!("keys/p256.pub.pem");
     for other in [Algorithm::ES384, Algorithm::RS256, Algorithm::EdDSA] {
         assert!(Keys::pem(other, p256).is_err(), "{other}");
@@ -172,7 +180,12 @@ fn keys_can_be_joined_while_each_token_has_one() {
     let joined = Keys::jwks(signer.jwks().as_bytes()).unwrap().and(hmac()).unwrap();
     assert!(accepts(joined.clone(), &signer));
     assert!(verify(&rules_over(joined).build().unwrap(), good_token()).is_ok());
-    assert!(hmac().and(hmac()).is_err());
+    let kept = hmac();
+    assert!(
+        kept.clone().and(Keys::jwks(signer.jwks().as_bytes()).unwrap()).is_ok(),
+        "while a clone is in use"
+    );
+    assert!(kept.and(hmac()).is_err());
     assert!(hmac().and(Keys::by_claim("a", Algorithm::HS256, |_: &str| None).unwrap()).is_err());
 }
 

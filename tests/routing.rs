@@ -240,6 +240,38 @@ async fn no_scheme_at_all_refuses_everything() {
     let service = AuthenticateLayer::new(Schemes::new()).layer(tower::service_fn(echo));
     let response = send(service, request(&["Bearer abc"])).await;
     assert_eq!(kind(&response), Some(RejectionKind::UnsupportedScheme));
+    assert_eq!(response.headers()["www-authenticate"], r#"Bearer realm="api""#);
+}
+
+#[tokio::test]
+async fn one_way_of_presenting_a_token_m_6750_2_m_6750_3() {
+    let verifier = Scripted::new("alice");
+    let service = AuthenticateLayer::new(verifier.clone()).layer(tower::service_fn(echo));
+    for (uri, values, status) in [
+        ("/?access_token=abc", &["Bearer abc"][..], 400),
+        ("/?a=b&access_token=", &["Bearer abc"], 400),
+        ("/?access_token=abc", &[], 401),
+        ("/?my_access_token=abc", &["Bearer abc"], 200),
+    ] {
+        let mut request = request(values);
+        *request.uri_mut() = uri.parse().unwrap();
+        assert_eq!(send(service.clone(), request).await.status(), status, "{uri}");
+    }
+    assert_eq!(verifier.asked(), 1, "the query is never a credential");
+}
+
+#[tokio::test]
+async fn a_token_that_is_too_long_is_not_judged_atk_15() {
+    let verifier = Scripted::new("alice");
+    let layer = AuthenticateLayer::new(verifier.clone());
+    let bearer = |len: usize| format!("Bearer {}", "a".repeat(len));
+    for (layer, limit) in [(layer.clone(), 16 * 1024), (layer.with_max_token_bytes(10), 10)] {
+        let service = layer.layer(tower::service_fn(echo));
+        assert_eq!(send(service.clone(), request(&[&bearer(limit)])).await.status(), 200);
+        let refused = send(service, request(&[&bearer(limit + 1)])).await;
+        assert_eq!(kind(&refused), Some(RejectionKind::InvalidToken));
+    }
+    assert_eq!(verifier.asked(), 2);
 }
 
 #[tokio::test]

@@ -24,7 +24,9 @@ pub(crate) fn print(
             .scopes(read.clone())
     };
     let good = signer.sign(&token(DAY))?;
-    let yesterday = clock.now() - DAY;
+    let yesterday = clock.now().checked_sub(DAY);
+    let yesterday =
+        yesterday.ok_or_else(|| ConfigError::new("--now", "expected a time after the first day"))?;
     let expired = signer.clone().with_clock(move || yesterday).sign(&token(MINUTE))?;
 
     let call = |what: &str, method: &str, path: &str, token: &str| {

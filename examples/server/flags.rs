@@ -24,11 +24,11 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
     pub(crate) listen: SocketAddr,
 
-    /// The issuer whose tokens are accepted, compared exactly
+    /// The issuer whose tokens are accepted, compared exactly [default: https://issuer.example]
     #[arg(long, value_name = "URL")]
     pub(crate) issuer: Option<String>,
 
-    /// The audience that is this server
+    /// The audience that is this server [default: orders]
     #[arg(long, value_name = "AUD")]
     pub(crate) audience: Option<String>,
 
@@ -98,6 +98,7 @@ pub(crate) struct Setup {
     pub(crate) signer: Option<JwtSigner>,
     pub(crate) issuer: String,
     pub(crate) audience: String,
+    pub(crate) max_token_bytes: usize,
 }
 
 impl Flags {
@@ -130,7 +131,7 @@ impl Flags {
             };
             schemes = schemes.bearer_jwt(self.issuers(keys, &issuer, &audience)?);
         }
-        Ok(Setup { verifier: schemes, signer, issuer, audience })
+        Ok(Setup { verifier: schemes, signer, issuer, audience, max_token_bytes: self.max_token })
     }
 
     fn keys(&self) -> Result<Keys, BadFlag> {

@@ -61,11 +61,14 @@ impl PatFile {
         let rows: Vec<Row> = serde_json::from_slice(json).map_err(|error| {
             format!("expected an array of {{digest, subject, scopes, expires_at?, revoked?}}: {error}")
         })?;
-        let rows = rows
-            .into_iter()
-            .enumerate()
-            .map(|(index, row)| row.read().map_err(|error| format!("row {index}: {error}")));
-        Ok(Self { rows: rows.collect::<Result<_, _>>()?, clock })
+        let mut pats = HashMap::new();
+        for (index, row) in rows.into_iter().enumerate() {
+            let (digest, pat) = row.read().map_err(|error| format!("row {index}: {error}"))?;
+            if pats.insert(digest, pat).is_some() {
+                return Err(format!("row {index}: expected each digest once"));
+            }
+        }
+        Ok(Self { rows: pats, clock })
     }
 
     fn find(&self, token: &str) -> Option<Identity> {

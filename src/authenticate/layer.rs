@@ -9,6 +9,9 @@ use crate::credential::SchemeSet;
 use crate::respond::Challenge;
 use crate::verify::Verify;
 
+/// About what servers allow for one header; every real token is far below.
+const DEFAULT_MAX_TOKEN_BYTES: usize = 16 * 1024;
+
 /// Lets in requests with a good credential; see the [module](super).
 #[derive(Clone)]
 #[must_use]
@@ -21,8 +24,14 @@ impl AuthenticateLayer {
     /// Demands a credential that `verifier` accepts.
     pub fn new(verifier: impl Verify) -> Self {
         let offered = SchemeSet::from_iter(verifier.schemes().iter().copied());
-        let shared =
-            Shared { verifier: Arc::new(verifier), offered, optional: false, strip: false, https_only: None };
+        let shared = Shared {
+            verifier: Arc::new(verifier),
+            offered,
+            optional: false,
+            strip: false,
+            https_only: None,
+            max_token_bytes: DEFAULT_MAX_TOKEN_BYTES,
+        };
         Self { shared, responder: Challenge::new() }
     }
 }
@@ -39,6 +48,13 @@ impl<R> AuthenticateLayer<R> {
     /// pass it on.
     pub fn strip_credential(mut self) -> Self {
         self.shared.strip = true;
+        self
+    }
+
+    /// The longest token that is handed to the verifier, in bytes; a longer one is an invalid token. 16 KiB
+    /// unless said otherwise. A JWT verifier has a limit of its own.
+    pub fn with_max_token_bytes(mut self, bytes: usize) -> Self {
+        self.shared.max_token_bytes = bytes;
         self
     }
 

@@ -8,8 +8,11 @@
 //!
 //! # Caveat
 //!
-//! The extractors read what an [`AuthenticateLayer`](crate::AuthenticateLayer) left. On a route
-//! without one, every request is a 401.
+//! The extractors read what an [`AuthenticateLayer`](crate::AuthenticateLayer) left. On a route that none
+//! ran before, every request is a 401, and the event says so (feature `tracing`).
+//!
+//! Refusals by extractors are written by the default [`Challenge`](crate::respond::Challenge): the
+//! responder of a layer is the layer's.
 //!
 //! # Examples
 //!
@@ -64,8 +67,6 @@
 //! # }
 //! ```
 
-use std::convert::Infallible;
-
 use axum_core::body::Body;
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponse, Response};
@@ -89,14 +90,7 @@ impl ExtractRejection {
     }
 
     fn missing(parts: &Parts) -> Self {
-        let rejection = Rejection::missing_credential();
-        Self::new(
-            parts,
-            match parts.extensions.get::<Anonymous>() {
-                Some(anonymous) => rejection.offering(anonymous.offered),
-                None => rejection,
-            },
-        )
+        Self::new(parts, Anonymous::rejection(&parts.extensions))
     }
 }
 
@@ -115,10 +109,14 @@ impl<S: Sync> FromRequestParts<S> for Identity {
 }
 
 impl<S: Sync> OptionalFromRequestParts<S> for Identity {
-    type Rejection = Infallible;
+    type Rejection = ExtractRejection;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
-        Ok(parts.extensions.get::<Self>().cloned())
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, ExtractRejection> {
+        match parts.extensions.get::<Self>() {
+            Some(identity) => Ok(Some(identity.clone())),
+            None if parts.extensions.get::<Anonymous>().is_some() => Ok(None),
+            None => Err(ExtractRejection::missing(parts)),
+        }
     }
 }
 
@@ -132,8 +130,11 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Claims<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ExtractRejection> {
         let identity = parts.extensions.get::<Identity>().ok_or_else(|| ExtractRejection::missing(parts))?;
-        identity.claims_as().map(Self).map_err(|error| {
-            let rejection = Rejection::invalid_token().presented_as(identity.scheme()).with_source(error);
+        // The reader's own words would repeat a claim's value.
+        identity.claims_as().map(Self).map_err(|_| {
+            let rejection = Rejection::invalid_token()
+                .presented_as(identity.scheme())
+                .with_source("the claims do not have the demanded shape");
             ExtractRejection::new(parts, rejection)
         })
     }

@@ -56,6 +56,7 @@ impl AccessToken {
         let now = i64::try_from(unix_nanos(now).div_euclid(1_000_000_000)).unwrap_or(i64::MAX);
         let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX);
         let mut claims = self.claims.clone();
+        claims.remove("scope");
         let mut set = |name: &str, value: Value| claims.insert(name.to_owned(), value);
         set("iss", self.issuer.as_str().into());
         set("sub", self.subject.as_str().into());

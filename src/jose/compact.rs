@@ -77,7 +77,7 @@ impl fmt::Display for Malformed {
             Self::Encrypted => "an encrypted token where a signed one is expected",
             Self::Json => "not a JSON object",
             Self::LongKeyId => "the key id is too long",
-            Self::Many => "too many JSON members",
+            Self::Many => "too many JSON members or elements",
             Self::Parts => "not three parts",
             Self::TooLong => "the token is too long",
             Self::UnknownAlgorithm => "the algorithm is not one of ours",

@@ -1,7 +1,7 @@
 //! JSON as RFC 8259 defines it, read once and strictly: what a general reader forgives is refused.
 //!
 //! 1. A member name may appear once in an object, at every depth, escapes decoded (RFC 7519 §4).
-//! 2. Depth and number of members are bounded before they cost anything.
+//! 2. Depth and number of members and elements are bounded before they cost anything.
 //! 3. A number that no `f64` can hold is refused, so that what is accepted here reads everywhere.
 //!
 //! A property test holds it against `serde_json`: whatever this accepts, that accepts, and the other
@@ -13,7 +13,7 @@ use super::compact::Malformed;
 
 /// Deeper than any real claims set; serde_json's own guard is 128.
 const MAX_DEPTH: u8 = 32;
-/// Members of all objects of a text together.
+/// Members of all objects and elements of all arrays of a text together.
 const MAX_MEMBERS: usize = 512;
 /// Up to here a new name is compared with each earlier one; beyond, the names are sorted once.
 const FEW_NAMES: usize = 16;
@@ -100,11 +100,15 @@ impl<'a> Reader<'a> {
         name: &'static str,
         mut each: impl FnMut(Cow<'a, str>),
     ) -> Result<(), Malformed> {
-        if self.peek() == Some(b'[') {
+        if self.is_array() {
             self.elements(|reader| reader.string_of(name).map(&mut each))
         } else {
             self.string_of(name).map(each)
         }
+    }
+
+    pub(crate) fn is_array(&self) -> bool {
+        self.peek() == Some(b'[')
     }
 
     fn members(
@@ -144,6 +148,7 @@ impl<'a> Reader<'a> {
         self.open(b'[')?;
         if !self.take(b']') {
             loop {
+                self.count()?;
                 element(self)?;
                 self.skip_space();
                 if self.take(b']') {
@@ -158,16 +163,18 @@ impl<'a> Reader<'a> {
     }
 
     fn remember(&mut self, first_name: usize, name: Cow<'a, str>) -> Result<(), Malformed> {
-        self.members += 1;
-        if self.members > self.max_members {
-            return Err(Malformed::Many);
-        }
+        self.count()?;
         let earlier = &self.names[first_name..];
         if earlier.len() < FEW_NAMES && earlier.contains(&name) {
             return Err(Malformed::Duplicate);
         }
         self.names.push(name);
         Ok(())
+    }
+
+    fn count(&mut self) -> Result<(), Malformed> {
+        self.members += 1;
+        if self.members > self.max_members { Err(Malformed::Many) } else { Ok(()) }
     }
 
     /// The end of an object: the comparison that `remember` put off, if there were many names.
@@ -384,6 +391,9 @@ mod tests {
         };
         assert_eq!(read(&wide(MAX_MEMBERS)), Ok(()));
         assert_eq!(read(&wide(MAX_MEMBERS + 1)), Err(Malformed::Many));
+        let long = |count: usize| format!("{{\"a\":[{}]}}", vec!["0"; count].join(","));
+        assert_eq!(read(&long(MAX_MEMBERS - 1)), Ok(()));
+        assert_eq!(read(&long(MAX_MEMBERS)), Err(Malformed::Many));
     }
 
     #[test]
@@ -440,10 +450,10 @@ mod tests {
             prop::num::f64::NORMAL.prop_map(Value::from),
             any::<String>().prop_map(Value::from),
         ];
-        leaf.prop_recursive(4, 40, 8, |inner| {
+        leaf.prop_recursive(3, 16, 4, |inner| {
             prop_oneof![
-                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
-                prop::collection::btree_map(any::<String>(), inner, 0..24)
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..4)
                     .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })

@@ -1,11 +1,11 @@
 //! A verification key with its one algorithm, and the choice of exactly one key for a token.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::backend::Verifier;
 use super::base64url;
 use super::compact::Compact;
-use super::header::Header;
 use super::material::Material;
 use crate::algorithm::Algorithm;
 use crate::error::ConfigError;
@@ -64,7 +64,7 @@ impl fmt::Debug for VerifyingKey {
 
 /// Keys, of which exactly one answers for a token.
 #[derive(Debug)]
-pub(crate) struct KeySet(Vec<VerifyingKey>);
+pub(crate) struct KeySet(Vec<Arc<VerifyingKey>>);
 
 /// Why no key answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,6 +82,11 @@ impl KeySet {
     ///
     /// When two keys could answer for one id and algorithm.
     pub(crate) fn new(keys: Vec<VerifyingKey>) -> Result<Self, ConfigError> {
+        Self::shared(keys.into_iter().map(Arc::new).collect())
+    }
+
+    /// As [`new`](Self::new), for keys that other sets have too.
+    pub(crate) fn shared(keys: Vec<Arc<VerifyingKey>>) -> Result<Self, ConfigError> {
         let twice = keys.iter().enumerate().any(|(index, key)| {
             key.key_id.is_some()
                 && keys[..index]
@@ -94,30 +99,30 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    pub(crate) fn into_keys(self) -> Vec<VerifyingKey> {
-        self.0
+    pub(crate) fn get(&self, index: usize) -> &VerifyingKey {
+        &self.0[index]
     }
 
-    pub(crate) fn keys(&self) -> &[VerifyingKey] {
+    pub(crate) fn keys(&self) -> &[Arc<VerifyingKey>] {
         &self.0
     }
 
-    /// The key that the header names; without a name that the set knows, the only key of its
+    /// The place of the key that a header names; without a name that the set knows, the only key of its
     /// algorithm that has none either, or, if the token names none, the only key of its algorithm.
-    pub(crate) fn select(&self, header: &Header<'_>) -> Result<&VerifyingKey, NoKey> {
-        let key_id = header.key_id.as_deref();
+    pub(crate) fn select(&self, algorithm: Algorithm, key_id: Option<&str>) -> Result<usize, NoKey> {
+        let keys = || self.0.iter().enumerate();
         if key_id.is_some() {
-            let mut named = self.0.iter().filter(|key| key.key_id() == key_id).peekable();
+            let mut named = keys().filter(|(_, key)| key.key_id() == key_id).peekable();
             if named.peek().is_some() {
-                return named.find(|key| key.algorithm == header.algorithm).ok_or(NoKey::OtherAlgorithm);
+                let fitting = named.find(|(_, key)| key.algorithm == algorithm);
+                return fitting.map(|(index, _)| index).ok_or(NoKey::OtherAlgorithm);
             }
         }
-        let mut candidates = self
-            .0
-            .iter()
-            .filter(|key| key.algorithm == header.algorithm && (key_id.is_none() || key.key_id.is_none()));
+        let mut candidates = keys()
+            .filter(|(_, key)| key.algorithm == algorithm && (key_id.is_none() || key.key_id.is_none()))
+            .map(|(index, _)| index);
         match (candidates.next(), candidates.next()) {
-            (Some(key), None) => Ok(key),
+            (Some(index), None) => Ok(index),
             (None, _) => Err(NoKey::Unknown),
             (Some(_), Some(_)) => Err(NoKey::Ambiguous),
         }
@@ -126,7 +131,8 @@ impl KeySet {
 
 #[cfg(test)]
 mod tests {
-    use super::{Header, KeySet, Material, NoKey, VerifyingKey};
+    use super::super::Header;
+    use super::{KeySet, Material, NoKey, VerifyingKey};
     use crate::algorithm::Algorithm;
 
     fn key(algorithm: Algorithm, key_id: Option<&str>, seed: u8) -> VerifyingKey {
@@ -135,7 +141,9 @@ mod tests {
     }
 
     fn choose(set: &KeySet, header: &str) -> Result<Option<String>, NoKey> {
-        set.select(&Header::parse(header).unwrap()).map(|key| key.key_id().map(str::to_owned))
+        let header = Header::parse(header).unwrap();
+        let chosen = set.select(header.algorithm, header.key_id.as_deref());
+        chosen.map(|index| set.get(index).key_id().map(str::to_owned))
     }
 
     #[test]

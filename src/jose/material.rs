@@ -3,7 +3,7 @@
 //! | kind | rule | source |
 //! |---|---|---|
 //! | HMAC | at least as long as the hash; not guessable: one byte repeated, the text or DER of a key | RFC 7518 §3.2, RFC 8725 §3.5 |
-//! | RSA | modulus of 2048 to 8192 bits, odd; exponent odd, 3 to 2^33 - 1; not a ROCA modulus | RFC 7518 §3.3, CVE-2017-15361 |
+//! | RSA | modulus of 2048 to 8192 bits (4096 with `rust-crypto`), odd; exponent odd, 3 to 2^33 - 1; not a ROCA modulus | RFC 7518 §3.3, CVE-2017-15361 |
 //! | EC | an uncompressed point of the algorithm's curve | RFC 7518 §6.2 |
 //! | Ed25519 | 32 bytes | RFC 8037 §2 |
 
@@ -18,8 +18,6 @@ use crate::secret::Secret;
 
 /// RFC 7518 §3.3.
 const MIN_RSA_BITS: usize = 2048;
-/// What both backends can compute with; more only costs time.
-const MAX_RSA_BITS: usize = 8192;
 
 /// A verification key's numbers.
 #[derive(Clone)]
@@ -132,9 +130,11 @@ fn check_secret(algorithm: Algorithm, secret: &[u8]) -> Result<(), ConfigError> 
 /// The forms in which a public key ends up as an HMAC secret: PEM, JWK or a set of them, DER.
 fn is_public_key(secret: &[u8]) -> bool {
     let text = secret.strip_prefix(b"\xef\xbb\xbf").unwrap_or(secret).trim_ascii();
+    let is_json = || serde_json::from_slice::<serde_json::Value>(text).is_ok();
     contains(text, b"-----BEGIN")
         || text.starts_with(b"ssh-")
-        || (text.starts_with(b"{") && serde_json::from_slice::<serde_json::Value>(text).is_ok())
+        || text.starts_with(b"ecdsa-sha2-")
+        || (matches!(text.first(), Some(b'{' | b'[')) && is_json())
         || is_der_sequence(secret)
 }
 
@@ -152,9 +152,11 @@ fn is_der_sequence(bytes: &[u8]) -> bool {
 
 fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), ConfigError> {
     let bits = bit_length(n);
-    if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
-        let message =
-            format!("expected {MIN_RSA_BITS} to {MAX_RSA_BITS} bits (RFC 7518 section 3.3), this has {bits}");
+    if !(MIN_RSA_BITS..=backend::MAX_RSA_BITS).contains(&bits) {
+        let message = format!(
+            "expected {MIN_RSA_BITS} to {} bits (RFC 7518 section 3.3), this has {bits}",
+            backend::MAX_RSA_BITS
+        );
         return Err(ConfigError::new("modulus", message));
     }
     let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte & 1 == 1);
@@ -260,8 +262,8 @@ mod tests {
         };
         let e = [1, 0, 1];
         assert!(check_rsa(&modulus(2048), &e).is_ok());
-        assert!(check_rsa(&modulus(8192), &e).is_ok());
-        for bits in [0, 512, 1024, 2040, 8200] {
+        assert!(check_rsa(&modulus(super::backend::MAX_RSA_BITS), &e).is_ok());
+        for bits in [0, 512, 1024, 2040, super::backend::MAX_RSA_BITS + 8] {
             assert!(check_rsa(&modulus(bits.max(8)), &e).is_err(), "{bits}");
         }
         for exponent in [&[1_u8][..], &[], &[2], &[1, 0, 0], &[4, 0, 0, 0, 1]] {

@@ -23,7 +23,7 @@
 //! | attack | a case | here |
 //! |---|---|---|
 //! | a million dots | CVE-2025-30204 | the length first, then at most three dots are looked for, and nothing is allocated |
-//! | deep or wide JSON | CVE-2025-53864 | 32 levels, 512 members |
+//! | deep or wide JSON | CVE-2025-53864 | 32 levels, 512 members and elements |
 //! | a member twice, also under an escaped name | – | refused at every depth |
 //! | a claim of a wrong type taken for absent | CVE-2026-25537 | a wrong type refuses |
 //! | numbers that overflow | – | saturating arithmetic on 128 bits |
@@ -31,6 +31,8 @@
 //! | a part of an issuer's name | CVE-2024-53861 | byte for byte |
 //! | no audience checked | CVE-2023-22482 | demanded when the verifier is built |
 //! | an ID token, a logout token, a proof as access token | – | `typ`, and the claims that mark them |
+//! | a token bound to a key, presented without the key | – | `cnf` refuses |
+//! | a group named "x admin" that becomes two scopes | – | an element of an array is one value, or none |
 //!
 //! # At the door
 //!

@@ -9,18 +9,19 @@
 //! | `nbf`, `iat` | judged where present | RFC 7519 §4.1.5; a token from the future was made by a wrong clock or a forger | – |
 //! | leeway | 30 s | machines that keep time differ by less; verifiers in use allow 0 to 300 s | `with_leeway` |
 //! | `typ` | absent, `JWT`, `at+jwt` | excludes logout tokens, DPoP proofs and whatever else is typed (RFC 8725 §3.11) | `with_types`, `access_token_profile` |
-//! | `token_use` other than `access`, `at_hash`, `c_hash`, `events` | refused | they mark ID tokens, refresh tokens and logout tokens | `with_claim`, naming that claim |
+//! | `token_use` other than `access`, `at_hash`, `c_hash`, `s_hash`, `events`, Keycloak's `typ` | refused | they mark ID tokens, refresh tokens and logout tokens | `insecure_accept_id_tokens` |
+//! | `cnf` | refused | a bound token without a proof is a stolen one (RFC 9449 §7.2, RFC 8705 §3) | `insecure_ignore_confirmation` |
 //! | length of a token | 16 KiB | servers allow one header about that much; real tokens are below 4 KiB | `with_max_token_bytes` |
-//! | JSON | 32 levels, 512 members, each name once | real tokens have 2 levels and some 20 members; the rest is an attack or a fault | – |
+//! | JSON | 32 levels, 512 members and elements, each name once | real tokens have 2 levels and some 20 members; the rest is an attack or a fault | – |
 //! | key id | 512 bytes | it is only compared; nothing longer is in use | – |
 //! | scopes | the claim `scope`, a string or an array of strings | RFC 8693 §4.2; some issuers write arrays | `with_scope_claim` |
-//! | subject | the claim `sub`, else `client_id`, else empty | RFC 7519 makes it optional; RFC 9068 does not | `with_subject_claim` |
+//! | subject | the claim `sub`, else empty | RFC 7519 makes it optional; a client's id in its place could be a user's name (RFC 9068 §5) | `with_subject_claim` |
 //!
 //! # Keys
 //!
 //! | what | default | reason |
 //! |---|---|---|
-//! | RSA | 2048 to 8192 bits, odd exponent of 3 to 33 bits, no ROCA modulus | RFC 7518 §3.3; what both backends compute with; CVE-2017-15361 |
+//! | RSA | 2048 to 8192 bits (4096 with `rust-crypto`), an odd exponent from 3 to 2^33 - 1, no ROCA modulus | RFC 7518 §3.3; what the backend computes with; CVE-2017-15361 |
 //! | HMAC | at least the size of the hash, and not guessable | RFC 7518 §3.2, RFC 8725 §3.5 |
 //! | an RSA key without `alg` | RS256 | the algorithm every issuer has to support (RFC 9068 §2.1) |
 //! | keys of one set | at most 100, each key id once, secret or public but not both | no provider publishes more; a published secret is none |

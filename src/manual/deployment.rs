@@ -7,6 +7,15 @@
 //! both, so that they see refusals too; a response that was refused has the
 //! [`Rejection`](crate::Rejection) in its extensions, where a metrics layer finds the kind.
 //!
+//! A layer on a whole `Router` runs for paths that no route has, too, and answers 401 there; axum's
+//! `route_layer` runs for its routes alone. A route that asks for an [`Identity`](crate::Identity) without
+//! an authenticating layer before it answers 401 to everybody, and its event says why.
+//!
+//! # Events
+//!
+//! With the feature `tracing`, each refusal is one event at level `DEBUG` under the target
+//! `tower_bearer::respond`, with the kind and the reason; `RUST_LOG=tower_bearer=debug` shows them.
+//!
 //! # Limits of the server
 //!
 //! A header that is too long for the server never gets here: hyper answers 431 by itself. Its limits are

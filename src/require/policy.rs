@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -38,13 +39,19 @@ where
     }
 }
 
+impl Policy for Arc<dyn Policy> {
+    fn check(&self, identity: &Identity, request: RequestHead<'_>) -> Result<(), Rejection> {
+        (**self).check(identity, request)
+    }
+}
+
 impl Policy for Box<dyn Policy> {
     fn check(&self, identity: &Identity, request: RequestHead<'_>) -> Result<(), Rejection> {
         (**self).check(identity, request)
     }
 }
 
-/// Demands one scope value. A value that breaks the grammar of RFC 6749 §3.3 can never be granted, so
+/// Demands one scope value; of several, separated by spaces, every one. A value that breaks the grammar of RFC 6749 §3.3 can never be granted, so
 /// it refuses everybody.
 pub fn scope(value: &str) -> Scope {
     all_scopes([value])
@@ -160,7 +167,11 @@ impl Policy for Any {
 ///
 /// The path is compared as it stands in the request, byte for byte: other spellings of it (a doubled
 /// slash, `%2f`, a dot segment) are other paths. A prefix ends with a slash, the longest one that fits
-/// is taken, and no prefix fits a path with such a spelling in it.
+/// is taken, and no prefix fits a path with such a spelling in it. There are no templates: `/a/{id}` is a
+/// path with braces in it.
+///
+/// What counts is the path that this layer sees. A router that strips a prefix before it, as axum's `nest`
+/// does, shows it the rest: put the layer outside of the nesting, or name the paths without the prefix.
 #[derive(Default)]
 #[must_use]
 pub struct ByPath {
@@ -203,16 +214,25 @@ impl ByPath {
 
 /// Paths that some server or proxy would read as another one.
 fn is_ambiguous(path: &str) -> bool {
-    path.contains(['%', '\\', ';'])
-        || path.split('/').skip(1).any(|part| matches!(part, "." | ".."))
-        || path.contains("//")
+    path.contains("//")
+        || path.contains(['\\', ';'])
+        || path.split('/').any(|part| matches!(part, "." | ".."))
+        || path.split('%').skip(1).any(hides_another_spelling)
+}
+
+/// What follows a `%`: an encoded character that needed no encoding, or one that divides paths.
+fn hides_another_spelling(rest: &str) -> bool {
+    let byte = rest.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    byte.is_none_or(|byte| {
+        byte.is_ascii_alphanumeric() || byte.is_ascii_control() || b"-._~/\\%;".contains(&byte)
+    })
 }
 
 impl Policy for ByPath {
     fn check(&self, identity: &Identity, request: RequestHead<'_>) -> Result<(), Rejection> {
         match self.find(request.uri.path()) {
             Some(policy) => policy.check(identity, request),
-            None => Err(Rejection::forbidden()),
+            None => Err(Rejection::forbidden().with_source("no rule names this path")),
         }
     }
 }
@@ -310,7 +330,7 @@ mod tests {
     #[test]
     fn paths_are_exact_atk_31() {
         let policy = ByPath::new().exact("/open", allow).below("/api", allow).below("/api/admin", deny());
-        for allowed in ["/open", "/open?x=/admin", "/api/a", "/api/a/b"] {
+        for allowed in ["/open", "/open?x=/admin", "/api/a", "/api/a/b", "/api/caf%C3%A9", "/api/a%20b"] {
             assert_eq!(check(&policy, allowed, ""), Ok(()), "{allowed}");
         }
         for refused in [
@@ -327,6 +347,11 @@ mod tests {
             "/api/%61dmin/a",
             "/api/./admin/a",
             "/api/x/../admin/a",
+            "/api/a%2fb",
+            "/api/a%5Cb",
+            "/api/%zz",
+            "/api/%",
+            "/api/a%3bb",
             "/api/x;/a",
             "/api\\admin",
             "/other",

@@ -59,13 +59,7 @@ fn check<B>(policy: &dyn Policy, request: &Request<B>) -> Result<(), Rejection> 
         Some(identity) => policy
             .check(identity, request.into())
             .map_err(|rejection| rejection.presented_as(identity.scheme())),
-        None => {
-            let rejection = Rejection::missing_credential();
-            Err(match extensions.get::<Anonymous>() {
-                Some(anonymous) => rejection.offering(anonymous.offered),
-                None => rejection,
-            })
-        }
+        None => Err(Anonymous::rejection(extensions)),
     }
 }
 

@@ -17,11 +17,16 @@ pub(super) struct Claims<'a> {
     pub(super) issued: Option<NumericDate>,
     pub(super) client_id: Option<Cow<'a, str>>,
     pub(super) has_id: bool,
-    pub(super) scopes: Scopes,
+    pub(super) scope: ScopeClaim<'a>,
     pub(super) token_use: Option<Cow<'a, str>>,
     /// Has a claim that only another kind of token has.
     pub(super) foreign: Option<&'static str>,
+    /// Has `cnf`: whoever presents it has to prove that they hold a key (RFC 7800).
+    pub(super) is_bound: bool,
 }
+
+/// What the claim `typ` of a Keycloak token says if it is not an access token.
+const NO_ACCESS_TOKENS: [&str; 4] = ["ID", "Logout", "Offline", "Refresh"];
 
 impl<'a> Claims<'a> {
     /// # Errors
@@ -46,12 +51,22 @@ impl<'a> Claims<'a> {
                     claims.has_id = true;
                 }
                 "client_id" => claims.client_id = Some(reader.string_of("client_id")?),
-                "scope" => claims.scopes = read_scopes(reader)?,
+                "scope" => claims.scope = ScopeClaim::read(reader)?,
                 "token_use" => claims.token_use = Some(reader.string_of("token_use")?),
-                // OpenID Connect Core §2 and Back-Channel Logout §2.4.
+                // OpenID Connect Core §2 and §3.3.2.11, FAPI 1.0 Part 2 §5.1.1, Back-Channel Logout §2.4.
                 "at_hash" => claims.note_foreign("at_hash", reader)?,
                 "c_hash" => claims.note_foreign("c_hash", reader)?,
+                "s_hash" => claims.note_foreign("s_hash", reader)?,
                 "events" => claims.note_foreign("events", reader)?,
+                // Keycloak's own: an access token says "Bearer" here.
+                "typ" => match reader.scalar()? {
+                    Scalar::String(typ) if NO_ACCESS_TOKENS.contains(&&*typ) => claims.foreign = Some("typ"),
+                    _ => {}
+                },
+                "cnf" => {
+                    claims.is_bound = true;
+                    reader.scalar()?;
+                }
                 _ => drop(reader.scalar()?),
             }
             Ok(())
@@ -65,14 +80,36 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// RFC 8693 §4.2 has one string; some issuers write an array of them.
-fn read_scopes(reader: &mut Reader<'_>) -> Result<Scopes, Malformed> {
-    let mut sets = Vec::new();
-    reader.strings_of("scope", |text| sets.push(Scopes::parse(&text)))?;
-    let wrong = |_| Malformed::WrongType("scope");
-    match sets.len() {
-        1 => sets.remove(0).map_err(wrong),
-        _ => sets.into_iter().collect::<Result<Scopes, _>>().map_err(wrong),
+/// The claim `scope`, not yet read as scopes: RFC 8693 §4.2 has one string, some issuers write an array.
+pub(super) enum ScopeClaim<'a> {
+    List(Vec<Cow<'a, str>>),
+    Text(Cow<'a, str>),
+}
+
+impl<'a> ScopeClaim<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        if !reader.is_array() {
+            return reader.string_of("scope").map(Self::Text);
+        }
+        let mut list = Vec::new();
+        reader.strings_of("scope", |value| list.push(value))?;
+        Ok(Self::List(list))
+    }
+
+    /// # Errors
+    ///
+    /// When a string breaks the grammar. Of an array, each element is one value or none.
+    pub(super) fn scopes(&self) -> Result<Scopes, Malformed> {
+        match self {
+            Self::List(values) => Ok(Scopes::from_values(values.iter().map(|value| &**value))),
+            Self::Text(text) => Scopes::parse(text).map_err(|_| Malformed::WrongType("scope")),
+        }
+    }
+}
+
+impl Default for ScopeClaim<'_> {
+    fn default() -> Self {
+        Self::Text(Cow::Borrowed(""))
     }
 }
 
@@ -199,10 +236,12 @@ mod tests {
 
     #[test]
     fn scopes_as_a_string_or_an_array() {
-        for payload in [r#"{"scope":"a b"}"#, r#"{"scope":["a","b"]}"#, r#"{"scope":["a b"]}"#] {
-            assert_eq!(Claims::read(payload).unwrap().scopes.to_string(), "a b", "{payload}");
+        let scopes = |payload: &str| Claims::read(payload).unwrap().scope.scopes();
+        for payload in [r#"{"scope":"a b"}"#, r#"{"scope":["a","b"]}"#, r#"{"scope":["a","b","c d"]}"#] {
+            assert_eq!(scopes(payload).unwrap().to_string(), "a b", "{payload}");
         }
-        assert!(Claims::read(r#"{"scope":[]}"#).unwrap().scopes.is_empty());
-        assert!(Claims::read(r#"{"scope":"a\"b"}"#).is_err());
+        assert!(scopes(r#"{"scope":[]}"#).unwrap().is_empty());
+        assert!(scopes("{}").unwrap().is_empty());
+        assert!(scopes(r#"{"scope":"a\"b"}"#).is_err());
     }
 }

@@ -9,16 +9,15 @@ use serde_json::Value;
 
 use super::Verify;
 use super::claims::Claims;
-use super::keys::{ByClaim, Keys, Source};
+use super::keys::{ChosenKey, Keys};
 use super::rules::{Refused, Rules, read_detail};
 use crate::clock::{Clock, SharedClock};
 use crate::credential::Credential;
-use crate::error::{BoxError, ConfigError};
+use crate::error::ConfigError;
 use crate::eventual::Eventual;
 use crate::identity::{Identity, IdentityBuilder};
-use crate::jose::{Compact, Header, Material, NoKey, Reader, Scalar, VerifyingKey};
+use crate::jose::{Compact, Header, same_type};
 use crate::rejection::Rejection;
-use crate::secret::Secret;
 
 /// RFC 7519 sets none; every real token is far below. One header of 16 KiB is what servers allow.
 const DEFAULT_MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -56,6 +55,8 @@ impl JwtVerifier {
                 scope_claim: None,
                 demand_expiry: true,
                 access_token_profile: false,
+                accept_id_tokens: false,
+                ignore_confirmation: false,
                 leeway: DEFAULT_LEEWAY,
                 clock: SharedClock::default(),
                 detail: None,
@@ -100,34 +101,23 @@ fn try_verify<'v>(
     let verifier = choose(&claims)?;
     let inner = &*verifier.inner;
     inner.rules.check(&header, &claims)?;
-    let identity = match &inner.keys.0 {
-        Source::Fixed(set) => {
-            let key = set.select(&header).map_err(Refused::NoKey)?;
-            inner.prove(key, &compact, claims, &payload)?
+    match inner.keys.find(&header, &payload).try_now() {
+        Ok(key) => {
+            let identity = inner.prove(&key?, &compact, claims, &payload)?;
+            Ok(Eventual::now(Ok(identity.claims_json(payload).build())))
         }
-        Source::ByClaim(keys) => {
-            if header.algorithm != keys.algorithm {
-                return Err(Refused::NoKey(NoKey::Unknown).into());
-            }
-            match keys.find(string_claim(&payload, &keys.claim).as_deref()).try_now() {
-                Ok(found) => inner.prove_by_claim(keys, found, &compact, claims, &payload)?,
-                Err(later) => {
-                    let (verifier, keys, token) = (verifier.clone(), Arc::clone(keys), token.to_owned());
-                    return Ok(Eventual::later(
-                        async move { verifier.inner.resume(&keys, later.await, &token) },
-                    ));
-                }
-            }
+        Err(later) => {
+            let (verifier, token) = (verifier.clone(), token.to_owned());
+            Ok(Eventual::later(async move { verifier.inner.resume(&later.await?, &token) }))
         }
-    };
-    Ok(Eventual::now(Ok(identity.claims_json(payload).build())))
+    }
 }
 
 impl Inner {
     /// The signature, then what only an authentic token is asked.
     fn prove(
         &self,
-        key: &VerifyingKey,
+        key: &ChosenKey,
         token: &Compact<'_>,
         claims: Claims<'_>,
         payload: &str,
@@ -138,56 +128,18 @@ impl Inner {
         Ok(self.rules.identify(claims, payload)?)
     }
 
-    fn prove_by_claim(
-        &self,
-        keys: &ByClaim,
-        found: Result<Option<Secret>, BoxError>,
-        token: &Compact<'_>,
-        claims: Claims<'_>,
-        payload: &str,
-    ) -> Result<IdentityBuilder, Rejection> {
-        match found {
-            Err(error) => Err(Rejection::unavailable().with_source(error)),
-            Ok(None) => {
-                // As costly as a wrong signature, so that time does not tell the two apart.
-                std::hint::black_box(keys.nobody.verify(token));
-                Err(Refused::Signature.into())
-            }
-            Ok(Some(secret)) => {
-                let key = VerifyingKey::new(keys.algorithm, None, &Material::Hmac(secret))
-                    .map_err(|error| Rejection::unavailable().with_source(error))?;
-                self.prove(&key, token, claims, payload)
-            }
-        }
-    }
-
-    /// Goes on with a token whose key had to be waited for.
-    fn resume(
-        &self,
-        keys: &ByClaim,
-        found: Result<Option<Secret>, BoxError>,
-        token: &str,
-    ) -> Result<Identity, Rejection> {
+    /// Goes on with a token whose key had to be waited for; it is read and judged again, since time
+    /// went by.
+    fn resume(&self, key: &ChosenKey, token: &str) -> Result<Identity, Rejection> {
         let compact = Compact::split(token, self.max_token_bytes)?;
+        let header = compact.decode_header()?;
+        let header = Header::parse(&header)?;
         let payload = compact.decode_payload()?;
         let claims = Claims::read(&payload)?;
-        let identity = self.prove_by_claim(keys, found, &compact, claims, &payload)?;
+        self.rules.check(&header, &claims)?;
+        let identity = self.prove(key, &compact, claims, &payload)?;
         Ok(identity.claims_json(payload).build())
     }
-}
-
-/// One claim of a payload that was read before, if it is a string.
-fn string_claim(payload: &str, wanted: &str) -> Option<String> {
-    let mut found = None;
-    Reader::object(payload, |name, reader| {
-        match reader.scalar()? {
-            Scalar::String(value) if name == wanted => found = Some(value.into_owned()),
-            _ => {}
-        }
-        Ok(())
-    })
-    .ok()?;
-    found
 }
 
 /// Shows the rules and the keys' names, so that a loosened rule is seen in a log.
@@ -221,7 +173,7 @@ pub struct JwtVerifierBuilder {
 }
 
 impl JwtVerifierBuilder {
-    /// The one issuer whose tokens are accepted: `iss` must be there and equal it byte for byte
+    /// The one issuer whose tokens are accepted, the last one given: `iss` must be there and equal it byte for byte
     /// (RFC 7519 §2, RFC 8725 §3.8).
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.rules.issuer = Some(issuer.into().into());
@@ -252,9 +204,28 @@ impl JwtVerifierBuilder {
         self
     }
 
-    /// Demands a claim of exactly this value.
+    /// Accepts ID tokens, and whatever else is marked as no access token (`at_hash`, `c_hash`, `s_hash`,
+    /// `events`, `token_use`, Keycloak's `typ`): an ID token proves to a client who logged in, and says
+    /// nothing about what its holder may do (RFC 9068 §4). Narrow it down with
+    /// [`with_claim`](Self::with_claim).
+    pub fn insecure_accept_id_tokens(mut self) -> Self {
+        self.rules.accept_id_tokens = true;
+        self
+    }
+
+    /// Accepts tokens that are bound to a key (`cnf`, RFC 7800) without a proof of that key, as if they
+    /// were bearer tokens. Only where something in front of this verifier checks the proof: RFC 9449
+    /// §7.2 and RFC 8705 §3 refuse them otherwise.
+    pub fn insecure_ignore_confirmation(mut self) -> Self {
+        self.rules.ignore_confirmation = true;
+        self
+    }
+
+    /// Demands a claim of exactly this value. Demanding `token_use` to be `id` accepts ID tokens.
     pub fn with_claim(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.rules.claims.push((name.into(), value.into()));
+        let value = value.into();
+        self.rules.accept_id_tokens |= name == "token_use" && value == "id";
+        self.rules.claims.push((name.into(), value));
         self
     }
 
@@ -334,6 +305,12 @@ impl JwtVerifierBuilder {
         }
         if self.rules.audiences.iter().any(|audience| audience.is_empty()) {
             return Err(ConfigError::new("audience", "expected a name, this is empty"));
+        }
+        if self.rules.access_token_profile && self.rules.types.iter().any(|typ| !same_type(typ, "at+jwt")) {
+            return Err(ConfigError::new(
+                "types",
+                "expected at+jwt alone, as the access token profile has it",
+            ));
         }
         if self.rules.types.is_empty() {
             return Err(ConfigError::new("types", "expected at least one type"));

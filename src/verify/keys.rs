@@ -3,11 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::algorithm::Algorithm;
+#[cfg(feature = "remote")]
+use super::remote::RemoteKeys;
+use super::rules::Refused;
+use crate::algorithm::{Algorithm, Family};
 use crate::error::{BoxError, ConfigError};
 use crate::eventual::Eventual;
-use crate::jose::{self, KeySet, Material, VerifyingKey, parse_set};
+use crate::jose::{self, Compact, Header, KeySet, Material, NoKey, Reader, Scalar, VerifyingKey, parse_set};
+use crate::rejection::Rejection;
 use crate::secret::Secret;
+#[cfg(feature = "remote")]
+use crate::transport::Transport;
 
 /// The longest claim value that a [`KeyLookup`] is asked for, in bytes.
 const MAX_LOOKUP_BYTES: usize = 256;
@@ -31,6 +37,8 @@ pub struct Keys(pub(super) Source);
 pub(super) enum Source {
     ByClaim(Arc<ByClaim>),
     Fixed(Arc<KeySet>),
+    #[cfg(feature = "remote")]
+    Remote(RemoteKeys),
 }
 
 impl Keys {
@@ -77,8 +85,8 @@ impl Keys {
         json: &[u8],
         algorithms: impl IntoIterator<Item = Algorithm>,
     ) -> Result<Self, ConfigError> {
-        let keys =
-            parse_set(json, &Vec::from_iter(algorithms))?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let rsa = rsa_algorithms(algorithms)?;
+        let keys = parse_set(json, &rsa)?.into_iter().collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
             return Err(ConfigError::new("jwks", "expected at least one key that verifies signatures"));
         }
@@ -101,8 +109,31 @@ impl Keys {
         let mut secret = vec![0; 64];
         jose::random(&mut secret)?;
         let nobody = VerifyingKey::new(alg, None, &Material::Hmac(secret.into()))?;
+        let nobody = Arc::new(KeySet::new(vec![nobody])?);
         let by_claim = ByClaim { claim: claim.into(), algorithm: alg, nobody, lookup: Box::new(lookup) };
         Ok(Self(Source::ByClaim(Arc::new(by_claim))))
+    }
+
+    /// The key set at a URL (RFC 7517), fetched when it is first needed and kept fresh.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is not an absolute `https` one, or has user information in it.
+    #[cfg(feature = "remote")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "remote")))]
+    pub fn remote(url: &str, transport: impl Transport) -> Result<RemoteKeys, ConfigError> {
+        RemoteKeys::at(url, transport)
+    }
+
+    /// The key set that an issuer's metadata names: OpenID Connect Discovery 1.0 §4, or else RFC 8414 §3.
+    ///
+    /// # Errors
+    ///
+    /// When the issuer is not an absolute `https` URL, or has user information, a query or a fragment.
+    #[cfg(feature = "remote")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "remote")))]
+    pub fn discover(issuer: &str, transport: impl Transport) -> Result<RemoteKeys, ConfigError> {
+        RemoteKeys::discovered(issuer, transport)
     }
 
     /// These keys and those.
@@ -113,24 +144,35 @@ impl Keys {
     /// algorithm without an id. When one side is looked up by claim.
     pub fn and(self, other: Self) -> Result<Self, ConfigError> {
         let fixed = |keys: Self| match keys.0 {
-            Source::Fixed(set) => Arc::try_unwrap(set)
-                .map(KeySet::into_keys)
-                .map_err(|_| ConfigError::new("keys", "expected keys that are not in use yet")),
+            Source::Fixed(set) => Ok(set.keys().to_vec()),
             Source::ByClaim(_) => Err(ConfigError::new("keys", "keys looked up by claim stand alone")),
+            #[cfg(feature = "remote")]
+            Source::Remote(_) => Err(ConfigError::new("keys", "keys from elsewhere stand alone")),
         };
         let mut keys = fixed(self)?;
         for key in fixed(other)? {
-            let twin =
-                |own: &VerifyingKey| own.key_id() == key.key_id() && own.algorithm() == key.algorithm();
-            if keys.iter().any(twin) {
-                return Err(ConfigError::new(
-                    "keys",
-                    format!("expected one key without an id for {}", key.algorithm()),
-                ));
+            if keys.iter().any(|own| own.key_id() == key.key_id() && own.algorithm() == key.algorithm()) {
+                let name =
+                    key.key_id().map_or("without an id".to_owned(), |key_id| format!("of id {key_id:?}"));
+                let message = format!("expected one {} key {name}, both sides have one", key.algorithm());
+                return Err(ConfigError::new("keys", message));
             }
             keys.push(key);
         }
-        Self::fixed(keys)
+        Ok(Self(Source::Fixed(Arc::new(KeySet::shared(keys)?))))
+    }
+
+    /// The key for a token, by its header and, before it is verified, one of its claims.
+    pub(super) fn find(&self, header: &Header<'_>, payload: &str) -> Eventual<Result<ChosenKey, Rejection>> {
+        match &self.0 {
+            Source::ByClaim(keys) => keys.find(header.algorithm, payload),
+            Source::Fixed(set) => {
+                let chosen = ChosenKey::select(set, header.algorithm, header.key_id.as_deref());
+                Eventual::now(chosen.map_err(|none| Refused::NoKey(none).into()))
+            }
+            #[cfg(feature = "remote")]
+            Source::Remote(keys) => keys.find(header),
+        }
     }
 
     fn fixed(keys: Vec<VerifyingKey>) -> Result<Self, ConfigError> {
@@ -138,10 +180,28 @@ impl Keys {
     }
 }
 
+/// The algorithms of RSA keys that do not say, each once.
+pub(super) fn rsa_algorithms(
+    algorithms: impl IntoIterator<Item = Algorithm>,
+) -> Result<Vec<Algorithm>, ConfigError> {
+    let mut rsa = Vec::new();
+    for algorithm in algorithms {
+        if algorithm.family() != Family::Rsa {
+            return Err(ConfigError::new("algorithms", "expected RS or PS algorithms"));
+        }
+        if !rsa.contains(&algorithm) {
+            rsa.push(algorithm);
+        }
+    }
+    Ok(rsa)
+}
+
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Source::Fixed(set) => f.debug_list().entries(set.keys()).finish(),
+            #[cfg(feature = "remote")]
+            Source::Remote(keys) => keys.fmt(f),
             Source::ByClaim(keys) => {
                 f.debug_struct("ByClaim").field("claim", &keys.claim).finish_non_exhaustive()
             }
@@ -168,19 +228,74 @@ where
 }
 
 pub(super) struct ByClaim {
-    pub(super) claim: Box<str>,
-    pub(super) algorithm: Algorithm,
-    /// Answers for a value that nobody has.
-    pub(super) nobody: VerifyingKey,
+    claim: Box<str>,
+    algorithm: Algorithm,
+    /// Answers for a value that nobody has: as costly as a wrong key, and as wrong.
+    nobody: Arc<KeySet>,
     lookup: Box<dyn KeyLookup>,
 }
 
 impl ByClaim {
-    /// A value out of bounds is not looked up, and found to be nobody's.
-    pub(super) fn find(&self, value: Option<&str>) -> Eventual<Result<Option<Secret>, BoxError>> {
-        match value {
-            Some(value) if value.len() <= MAX_LOOKUP_BYTES => self.lookup.find(value),
-            _ => Eventual::now(Ok(None)),
+    fn find(self: &Arc<Self>, algorithm: Algorithm, payload: &str) -> Eventual<Result<ChosenKey, Rejection>> {
+        if algorithm != self.algorithm {
+            return Eventual::now(Err(Refused::NoKey(NoKey::Unknown).into()));
         }
+        // A value out of bounds is not looked up, and found to be nobody's.
+        let value = string_claim(payload, &self.claim).filter(|value| value.len() <= MAX_LOOKUP_BYTES);
+        let Some(value) = value else { return Eventual::now(self.chosen(Ok(None))) };
+        match self.lookup.find(&value).try_now() {
+            Ok(found) => Eventual::now(self.chosen(found)),
+            Err(later) => {
+                let keys = Arc::clone(self);
+                Eventual::later(async move { keys.chosen(later.await) })
+            }
+        }
+    }
+
+    fn chosen(&self, found: Result<Option<Secret>, BoxError>) -> Result<ChosenKey, Rejection> {
+        let found = found.map_err(|error| Rejection::unavailable().with_source(error))?;
+        // A secret too weak to be one is nobody's: who holds it learns no more than a stranger does.
+        let set = found.and_then(|secret| self.set_of(Material::Hmac(secret)).ok());
+        Ok(ChosenKey { set: set.unwrap_or_else(|| Arc::clone(&self.nobody)), index: 0 })
+    }
+
+    fn set_of(&self, secret: Material) -> Result<Arc<KeySet>, ConfigError> {
+        secret.check(self.algorithm)?;
+        secret.refuse_guessable()?;
+        Ok(Arc::new(KeySet::new(vec![VerifyingKey::new(self.algorithm, None, &secret)?])?))
+    }
+}
+
+/// One claim of a payload that was read before, if it is a string.
+fn string_claim(payload: &str, wanted: &str) -> Option<String> {
+    let mut found = None;
+    Reader::object(payload, |name, reader| {
+        match reader.scalar()? {
+            Scalar::String(value) if name == wanted => found = Some(value.into_owned()),
+            _ => {}
+        }
+        Ok(())
+    })
+    .ok()?;
+    found
+}
+
+/// The one key that answers for a token, held together with its set.
+pub(super) struct ChosenKey {
+    set: Arc<KeySet>,
+    index: usize,
+}
+
+impl ChosenKey {
+    pub(super) fn select(
+        set: &Arc<KeySet>,
+        algorithm: Algorithm,
+        key_id: Option<&str>,
+    ) -> Result<Self, NoKey> {
+        set.select(algorithm, key_id).map(|index| Self { set: Arc::clone(set), index })
+    }
+
+    pub(super) fn verify(&self, token: &Compact<'_>) -> bool {
+        self.set.get(self.index).verify(token)
     }
 }

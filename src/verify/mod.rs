@@ -80,6 +80,8 @@ mod issuers;
 mod jwt;
 #[cfg(feature = "jwt")]
 mod keys;
+#[cfg(feature = "remote")]
+mod remote;
 #[cfg(feature = "jwt")]
 mod rules;
 mod schemes;
@@ -94,6 +96,8 @@ pub use self::issuers::Issuers;
 pub use self::jwt::{JwtVerifier, JwtVerifierBuilder};
 #[cfg(feature = "jwt")]
 pub use self::keys::{KeyLookup, Keys};
+#[cfg(feature = "remote")]
+pub use self::remote::{KeysHealth, RemoteKeys};
 pub use self::schemes::Schemes;
 
 use crate::credential::{Credential, Scheme};

@@ -33,6 +33,8 @@ pub(super) struct Rules {
     pub(super) scope_claim: Option<ClaimName>,
     pub(super) demand_expiry: bool,
     pub(super) access_token_profile: bool,
+    pub(super) accept_id_tokens: bool,
+    pub(super) ignore_confirmation: bool,
     pub(super) leeway: Duration,
     pub(super) clock: SharedClock,
     pub(super) detail: Option<ReadDetail>,
@@ -45,6 +47,7 @@ pub(super) enum Refused {
     Claim,
     Detail,
     Expired,
+    Bound,
     Foreign(&'static str),
     FromTheFuture,
     Issuer,
@@ -102,17 +105,19 @@ impl Rules {
         Ok(())
     }
 
-    /// The kind of token: what marks an ID token or a logout token refuses it, unless
-    /// [`with_claim`](super::JwtVerifierBuilder::with_claim) asks for that very claim.
+    /// The kind of token: what marks an ID token, a refresh token or a logout token refuses it, and so
+    /// does a key that its holder has to prove.
     fn check_kind(&self, claims: &Claims<'_>) -> Result<(), Refused> {
-        let asked_for = |name: &str| self.claims.iter().any(|(claim, _)| **claim == *name);
-        if !asked_for("token_use") {
+        if !self.accept_id_tokens {
             if claims.token_use.as_deref().is_some_and(|usage| usage != "access") {
                 return Err(Refused::Foreign("token_use"));
             }
-            if let Some(name) = claims.foreign.filter(|name| !asked_for(name)) {
+            if let Some(name) = claims.foreign {
                 return Err(Refused::Foreign(name));
             }
+        }
+        if claims.is_bound && !self.ignore_confirmation {
+            return Err(Refused::Bound);
         }
         if self.access_token_profile {
             // RFC 9068 §2.2.
@@ -120,7 +125,7 @@ impl Rules {
                 ("iss", claims.issuer.is_some()),
                 ("exp", claims.expires.is_some()),
                 ("aud", claims.audience.is_some()),
-                ("sub", claims.subject.is_some()),
+                ("sub", claims.subject.as_ref().is_some_and(|subject| !subject.is_empty())),
                 ("client_id", claims.client_id.is_some()),
                 ("iat", claims.issued.is_some()),
                 ("jti", claims.has_id),
@@ -138,14 +143,17 @@ impl Rules {
         let named = self.read_named(payload)?;
         let subject = match named.subject {
             Some(subject) => subject,
-            None => claims.subject.or(claims.client_id).map(Into::into).unwrap_or_default(),
+            None => claims.subject.map(Into::into).unwrap_or_default(),
         };
         let detail = match self.detail {
             None => None,
             Some(read) => Some(read(payload).map_err(|_| Refused::Detail)?),
         };
-        let mut identity =
-            Identity::builder(subject).scopes(named.scopes.unwrap_or(claims.scopes)).boxed_detail(detail);
+        let scopes = match named.scopes {
+            Some(scopes) => scopes,
+            None => claims.scope.scopes().map_err(Refused::Malformed)?,
+        };
+        let mut identity = Identity::builder(subject).scopes(scopes).boxed_detail(detail);
         if let Some(issuer) = claims.issuer {
             let known = self.issuer.as_ref().filter(|known| ***known == *issuer).cloned();
             identity = identity.issuer(known.unwrap_or_else(|| issuer.into()));
@@ -188,7 +196,8 @@ fn scopes_of(value: Option<&Value>) -> Option<Scopes> {
         None => Some(Scopes::none()),
         Some(Value::String(text)) => Scopes::parse(text).ok(),
         Some(Value::Array(values)) => {
-            values.iter().map(|value| Scopes::parse(value.as_str()?).ok()).collect()
+            let values: Option<Vec<_>> = values.iter().map(Value::as_str).collect();
+            values.map(Scopes::from_values)
         }
         Some(_) => None,
     }
@@ -225,6 +234,7 @@ impl fmt::Display for Refused {
             Self::Claim => "a claim does not have the demanded value",
             Self::Detail => "the claims do not have the demanded shape",
             Self::Expired => "the token expired",
+            Self::Bound => "the token is bound to a key that nobody proved to hold",
             Self::Foreign(name) => return write!(f, "{name} marks another kind of token"),
             Self::FromTheFuture => "the token was issued in the future",
             Self::Issuer => "the token is from another issuer",

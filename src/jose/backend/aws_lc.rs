@@ -12,6 +12,9 @@ use super::rejected;
 use crate::algorithm::Algorithm;
 use crate::error::ConfigError;
 
+/// The largest modulus it verifies with.
+pub(in crate::jose) const MAX_RSA_BITS: usize = 8192;
+
 pub(in crate::jose) enum Verifier {
     Hmac(Box<hmac::Key>),
     Public(ParsedPublicKey),

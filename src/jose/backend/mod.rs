@@ -19,7 +19,7 @@ use rust_crypto as chosen;
 
 #[cfg(feature = "issue")]
 pub(super) use chosen::Signer;
-pub(super) use chosen::Verifier;
+pub(super) use chosen::{MAX_RSA_BITS, Verifier};
 
 use super::material::Material;
 use crate::error::ConfigError;
@@ -90,6 +90,11 @@ mod tests {
         let material = super::Material::Ec(point);
         assert!(aws_lc::Verifier::new(Algorithm::ES256, &material).is_err());
         assert!(rust_crypto::Verifier::new(Algorithm::ES256, &material).is_err());
+    }
+
+    #[test]
+    fn each_knows_its_limit() {
+        assert_eq!((aws_lc::MAX_RSA_BITS, rust_crypto::MAX_RSA_BITS), (8192, 4096));
     }
 
     #[test]

@@ -9,6 +9,8 @@ fn missing() -> ConfigError {
     ConfigError::new("features", "expected a crypto backend: enable `aws-lc-rs` or `rust-crypto`")
 }
 
+pub(in crate::jose) const MAX_RSA_BITS: usize = 8192;
+
 pub(in crate::jose) enum Verifier {}
 
 impl Verifier {

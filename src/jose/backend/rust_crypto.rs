@@ -9,6 +9,9 @@ use super::rejected;
 use crate::algorithm::Algorithm;
 use crate::error::ConfigError;
 
+/// The largest modulus it verifies with.
+pub(in crate::jose) const MAX_RSA_BITS: usize = 4096;
+
 pub(in crate::jose) struct Verifier {
     algorithm: jsonwebtoken::Algorithm,
     key: DecodingKey,
