@@ -26,6 +26,7 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower_bearer::require::{ByPath, Policy, scope};
+use tower_bearer::verify::RemoteKeys;
 use tower_bearer::{AuthenticateLayer, Identity, Rejection, RequestHead, RequireLayer};
 
 use crate::flags::{Flags, Setup};
@@ -63,9 +64,10 @@ async fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
 /// Open routes, optional ones and guarded ones; gRPC stands among the guarded.
 fn app(setup: Setup) -> Result<Router, Box<dyn Error>> {
     let jwks = setup.signer.map_or_else(|| json!({ "keys": [] }).to_string(), |signer| signer.jwks());
+    let remote = setup.remote;
     let authenticate = AuthenticateLayer::new(setup.verifier).with_max_token_bytes(setup.max_token_bytes);
 
-    let open = Router::new().route("/healthz", get(async || Json(json!({ "status": "ok" })))).route(
+    let open = Router::new().route("/healthz", get(async move || Json(health(&remote)))).route(
         "/.well-known/jwks.json",
         get(async move || ([(CONTENT_TYPE, "application/jwk-set+json")], jwks)),
     );
@@ -103,6 +105,21 @@ fn grpc_policy() -> impl Policy {
         .exact("/grpc.health.v1.Health/Watch", scope("read"))
         .below("/grpc.reflection.v1.ServerReflection/", any_caller)
         .below("/grpc.reflection.v1alpha.ServerReflection/", any_caller)
+}
+
+/// How the keys from elsewhere are doing. An outage of theirs is none of this server's.
+fn health(remote: &[(String, RemoteKeys)]) -> Value {
+    let keys = remote.iter().map(|(issuer, keys)| {
+        let health = keys.health();
+        json!({
+            "issuer": issuer,
+            "generation": health.generation(),
+            "age_s": health.age().map(|age| age.as_secs()),
+            "last_error": health.last_error(),
+            "last_known_good": health.last_known_good(),
+        })
+    });
+    json!({ "status": "ok", "keys": keys.collect::<Vec<_>>() })
 }
 
 async fn me(identity: Identity) -> Json<Value> {

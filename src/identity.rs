@@ -115,6 +115,16 @@ impl Identity {
         self.inner.details.iter().find_map(|detail| detail.downcast_ref())
     }
 
+    /// About how many bytes it holds. Values that were attached are not counted.
+    #[cfg(feature = "remote")]
+    pub(crate) fn weight(&self) -> usize {
+        let Inner { subject, scopes, claims, .. } = &*self.inner;
+        let map = || claims.map().iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
+        // A text may be read into values later, which take about as much again.
+        let claims = claims.text.as_ref().map_or_else(map, |text| 2 * text.len());
+        size_of::<Inner>() + subject.len() + scopes.len() + claims
+    }
+
     pub(crate) fn presented_as(mut self, scheme: Scheme) -> Self {
         self.scheme = Some(scheme);
         self

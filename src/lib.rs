@@ -118,6 +118,8 @@
 mod algorithm;
 pub mod authenticate;
 mod clock;
+#[cfg(feature = "remote")]
+pub mod contract;
 mod credential;
 mod error;
 mod eventual;
@@ -138,7 +140,7 @@ mod scope;
 mod secret;
 #[cfg(feature = "test-util")]
 pub mod test_util;
-#[cfg(feature = "remote")]
+#[cfg(any(feature = "https", feature = "remote"))]
 pub mod transport;
 pub mod verify;
 

@@ -50,6 +50,11 @@ impl Scopes {
         self.0.split(' ').filter(|value| !value.is_empty())
     }
 
+    #[cfg(feature = "remote")]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// True if there is no value.
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()

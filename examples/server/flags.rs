@@ -5,13 +5,19 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
+use tower_bearer::contract::{ClientAuth, Credentials};
+use tower_bearer::integrations::https::{Https, https};
 use tower_bearer::issue::JwtSigner;
-use tower_bearer::verify::{Issuers, JwtVerifier, JwtVerifierBuilder, Keys, Schemes};
+use tower_bearer::verify::{
+    CachedVerifier, Introspection, Issuers, JwtVerifier, JwtVerifierBuilder, Keys, RemoteKeys, Schemes,
+};
 use tower_bearer::{Algorithm, Clock, ConfigError, Secret, SystemClock};
 
 use crate::pats::PatFile;
 
 pub(crate) const DEFAULT_ISSUER: &str = "https://issuer.example";
+/// How long a revoked opaque token may go on being accepted.
+const MAX_ANSWER_AGE: Duration = Duration::from_secs(30);
 pub(crate) const DEFAULT_AUDIENCE: &str = "orders";
 
 /// A server that tells good tokens from bad: HTTP/1.1, HTTP/2 without TLS and gRPC on one port.
@@ -35,6 +41,31 @@ pub(crate) struct Flags {
     /// A file with the issuer's JSON Web Key set
     #[arg(long, value_name = "FILE")]
     pub jwks: Option<PathBuf>,
+
+    /// The URL of the issuer's JSON Web Key set
+    #[arg(long, value_name = "URL", conflicts_with = "jwks")]
+    pub(crate) jwks_url: Option<String>,
+
+    /// Find the issuer's key set by its metadata
+    #[arg(long, requires = "issuer", conflicts_with_all = ["jwks", "jwks_url"])]
+    pub(crate) discover: bool,
+
+    /// The URL of an introspection endpoint, for tokens that are no JWTs; for all tokens where no keys are
+    /// named. Needs an audience. An answer counts for 30 s, a refusal for 5 s
+    #[arg(long, value_name = "URL", requires_all = ["audience", "introspect_client", "introspect_secret_env"])]
+    pub(crate) introspect: Option<String>,
+
+    /// This server's client id at the introspection endpoint
+    #[arg(long, value_name = "ID", requires = "introspect")]
+    pub(crate) introspect_client: Option<String>,
+
+    /// The environment variable with this server's client secret there
+    #[arg(long, value_name = "VAR", requires = "introspect")]
+    pub(crate) introspect_secret_env: Option<String>,
+
+    /// Allow plain http to loopback addresses
+    #[arg(long)]
+    pub(crate) insecure_http_loopback: bool,
 
     /// A file with the issuer's HS256 secret: its bytes, but for one line break at the end
     #[arg(long, value_name = "FILE")]
@@ -99,6 +130,8 @@ pub(crate) struct Setup {
     pub(crate) issuer: String,
     pub(crate) audience: String,
     pub(crate) max_token_bytes: usize,
+    /// The keys that come from elsewhere, by issuer.
+    pub(crate) remote: Vec<(String, RemoteKeys)>,
 }
 
 impl Flags {
@@ -119,38 +152,94 @@ impl Flags {
             let pats = PatFile::parse(&read("--pats", path)?, self.clock()?);
             schemes = schemes.token(pats.map_err(|error| BadFlag("--pats", error))?);
         }
+        let mut remote = Vec::new();
         let mut signer = None;
-        let has_keys = self.jwks.is_some() || self.hs256_secret_file.is_some();
-        if has_keys || self.issuer.is_some() || self.also_issuer.is_some() || self.pats.is_none() {
-            let keys = if has_keys {
-                self.keys()?
-            } else {
+        let keys = match self.named_keys(&issuer, &mut remote)? {
+            Some(keys) => Some(keys),
+            None if self.introspect.is_some() || (self.pats.is_some() && self.issuer.is_none()) => None,
+            None => {
                 let made =
                     JwtSigner::generate(Algorithm::ES256).map_err(bad("--jwks"))?.with_clock(self.clock()?);
-                Keys::jwks(signer.insert(made).jwks().as_bytes()).map_err(bad("--jwks"))?
-            };
+                Some(Keys::jwks(signer.insert(made).jwks().as_bytes()).map_err(bad("--jwks"))?)
+            }
+        };
+        if let Some(keys) = keys {
             schemes = schemes.bearer_jwt(self.issuers(keys, &issuer, &audience)?);
         }
-        Ok(Setup { verifier: schemes, signer, issuer, audience, max_token_bytes: self.max_token })
+        if let Some(url) = &self.introspect {
+            schemes = schemes.bearer(self.introspection(url, &audience)?);
+        }
+        let max_token_bytes = self.max_token;
+        Ok(Setup { verifier: schemes, signer, issuer, audience, max_token_bytes, remote })
     }
 
-    fn keys(&self) -> Result<Keys, BadFlag> {
+    /// The keys that the flags name, if they name some.
+    fn named_keys(
+        &self,
+        issuer: &str,
+        remote: &mut Vec<(String, RemoteKeys)>,
+    ) -> Result<Option<Keys>, BadFlag> {
+        let from_elsewhere = if let Some(url) = &self.jwks_url {
+            Some(Keys::remote(url, self.transport("--jwks-url")?).map_err(bad("--jwks-url"))?)
+        } else if self.discover {
+            Some(
+                Keys::discover(issuer, self.transport("--discover")?)
+                    .map_err(bad("--discover (--issuer)"))?,
+            )
+        } else {
+            None
+        };
+        if let Some(keys) = from_elsewhere {
+            if self.hs256_secret_file.is_some() {
+                let message = "cannot stand beside keys from elsewhere".to_owned();
+                return Err(BadFlag("--hs256-secret-file", message));
+            }
+            remote.push((issuer.to_owned(), keys.clone()));
+            return Ok(Some(keys.into()));
+        }
         let jwks = match &self.jwks {
             Some(path) => Some(Keys::jwks(&read("--jwks", path)?).map_err(bad("--jwks"))?),
             None => None,
         };
-        let Some(path) = &self.hs256_secret_file else {
-            return jwks.ok_or_else(|| BadFlag("--jwks", "expected a file".to_owned()));
+        let hmac = match &self.hs256_secret_file {
+            Some(path) => Some(self.hmac(path)?),
+            None => None,
         };
+        match (jwks, hmac) {
+            (Some(jwks), Some(hmac)) => jwks.and(hmac).map(Some).map_err(bad("--hs256-secret-file")),
+            (jwks, hmac) => Ok(jwks.or(hmac)),
+        }
+    }
+
+    fn hmac(&self, path: &Path) -> Result<Keys, BadFlag> {
         const FLAG: &str = "--hs256-secret-file";
         let bytes = read(FLAG, path)?;
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         let secret = Secret::from(bytes.strip_suffix(b"\r").unwrap_or(bytes));
-        let hmac = Keys::hmac(Algorithm::HS256, secret).map_err(bad(FLAG))?;
-        match jwks {
-            Some(jwks) => jwks.and(hmac).map_err(bad(FLAG)),
-            None => Ok(hmac),
-        }
+        Keys::hmac(Algorithm::HS256, secret).map_err(bad(FLAG))
+    }
+
+    fn introspection(&self, url: &str, audience: &str) -> Result<CachedVerifier<Introspection>, BadFlag> {
+        let id = self.introspect_client.clone().unwrap_or_default();
+        let variable = self.introspect_secret_env.clone().unwrap_or_default();
+        let secret = std::env::var(&variable)
+            .map_err(|_| BadFlag("--introspect-secret-env", format!("expected a secret in {variable}")))?;
+        let builder = Introspection::builder(url, self.transport("--introspect")?)
+            .client(ClientAuth::Basic, Credentials::client(id, secret))
+            .audience(audience)
+            .with_clock(self.clock()?);
+        let builder = match &self.issuer {
+            Some(issuer) => builder.issuer(issuer),
+            None => builder,
+        };
+        let introspection = builder.build().map_err(bad("--introspect"))?;
+        let cached = CachedVerifier::new(introspection, MAX_ANSWER_AGE).map_err(bad("--introspect"))?;
+        Ok(cached.with_clock(self.clock()?))
+    }
+
+    fn transport(&self, flag: &'static str) -> Result<Https, BadFlag> {
+        let transport = https().map_err(bad(flag))?;
+        Ok(if self.insecure_http_loopback { transport.insecure_allow_http_loopback() } else { transport })
     }
 
     fn issuers(&self, keys: Keys, issuer: &str, audience: &str) -> Result<Issuers, BadFlag> {

@@ -2,3 +2,6 @@
 
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "https")]
+#[cfg_attr(docsrs, doc(cfg(feature = "https")))]
+pub mod https;

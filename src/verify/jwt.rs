@@ -255,6 +255,12 @@ impl JwtVerifierBuilder {
         self
     }
 
+    #[cfg(feature = "remote")]
+    pub(super) fn with_shared_clock(mut self, clock: SharedClock) -> Self {
+        self.rules.clock = clock;
+        self
+    }
+
     /// The longest token that is read, in bytes. 16 KiB unless said otherwise.
     pub fn with_max_token_bytes(mut self, bytes: usize) -> Self {
         self.max_token_bytes = bytes;

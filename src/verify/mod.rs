@@ -72,8 +72,14 @@
 //! # }
 //! ```
 
+#[cfg(feature = "remote")]
+mod cached;
 #[cfg(feature = "jwt")]
 mod claims;
+#[cfg(feature = "remote")]
+mod digest;
+#[cfg(feature = "remote")]
+mod introspection;
 #[cfg(feature = "jwt")]
 mod issuers;
 #[cfg(feature = "jwt")]
@@ -90,6 +96,10 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+#[cfg(feature = "remote")]
+pub use self::cached::CachedVerifier;
+#[cfg(feature = "remote")]
+pub use self::introspection::{Introspection, IntrospectionBuilder};
 #[cfg(feature = "jwt")]
 pub use self::issuers::Issuers;
 #[cfg(feature = "jwt")]

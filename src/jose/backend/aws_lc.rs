@@ -72,19 +72,19 @@ pub(super) fn rsa_components(der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     components(der).ok()
 }
 
-#[cfg(feature = "issue")]
-pub(super) fn sha256(bytes: &[u8]) -> Option<Vec<u8>> {
-    Some(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref().to_vec())
+#[cfg(any(feature = "issue", feature = "remote"))]
+pub(super) fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref().try_into().ok()
 }
 
 pub(super) fn random(buffer: &mut [u8]) -> Option<()> {
     rand::fill(buffer).ok()
 }
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "remote"))]
 pub(in crate::jose) use signing::Signer;
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "remote"))]
 mod signing {
     use aws_lc_rs::hmac;
     use aws_lc_rs::rand::SystemRandom;

@@ -17,7 +17,7 @@ use none as chosen;
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
 use rust_crypto as chosen;
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "remote"))]
 pub(super) use chosen::Signer;
 pub(super) use chosen::{MAX_RSA_BITS, Verifier};
 
@@ -30,8 +30,8 @@ pub(crate) fn random(buffer: &mut [u8]) -> Result<(), ConfigError> {
 }
 
 /// SHA-256.
-#[cfg(feature = "issue")]
-pub(crate) fn sha256(bytes: &[u8]) -> Result<Vec<u8>, ConfigError> {
+#[cfg(any(feature = "issue", feature = "remote"))]
+pub(crate) fn sha256(bytes: &[u8]) -> Result<[u8; 32], ConfigError> {
     chosen::sha256(bytes).ok_or_else(|| ConfigError::new("features", "expected a crypto backend"))
 }
 

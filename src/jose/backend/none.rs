@@ -1,6 +1,6 @@
 //! No backend: everything compiles, and no key can be made.
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "remote"))]
 use super::super::material::Material;
 use crate::algorithm::Algorithm;
 use crate::error::ConfigError;
@@ -23,10 +23,10 @@ impl Verifier {
     }
 }
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "remote"))]
 pub(in crate::jose) enum Signer {}
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "remote"))]
 impl Signer {
     pub(in crate::jose) fn generate(_: Algorithm) -> Result<Self, ConfigError> {
         Err(missing())
@@ -52,8 +52,8 @@ pub(super) fn rsa_components(_: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     None
 }
 
-#[cfg(feature = "issue")]
-pub(super) fn sha256(_: &[u8]) -> Option<Vec<u8>> {
+#[cfg(any(feature = "issue", feature = "remote"))]
+pub(super) fn sha256(_: &[u8]) -> Option<[u8; 32]> {
     None
 }
 

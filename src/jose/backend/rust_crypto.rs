@@ -42,9 +42,9 @@ pub(super) fn rsa_components(der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     (DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key)(der).ok()
 }
 
-#[cfg(feature = "issue")]
-pub(super) fn sha256(bytes: &[u8]) -> Option<Vec<u8>> {
-    Some(<sha2::Sha256 as sha2::Digest>::digest(bytes).to_vec())
+#[cfg(any(feature = "issue", feature = "remote"))]
+pub(super) fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
+    Some(<sha2::Sha256 as sha2::Digest>::digest(bytes).into())
 }
 
 pub(super) fn random(buffer: &mut [u8]) -> Option<()> {
@@ -69,10 +69,10 @@ fn their(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     }
 }
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "remote"))]
 pub(in crate::jose) use signing::Signer;
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "issue", feature = "remote"))]
 mod signing {
     use ed25519_dalek::pkcs8::EncodePrivateKey as _;
     use jsonwebtoken::EncodingKey;

@@ -1,0 +1,228 @@
+//! Answers remembered for a while, for credentials that only somebody else can judge.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use tokio::time::Instant;
+
+use super::Verify;
+use super::digest::{Digest, DigestKey};
+use crate::clock::{Clock, SharedClock};
+use crate::credential::{Credential, Scheme};
+use crate::error::ConfigError;
+use crate::eventual::Eventual;
+use crate::flight::Flights;
+use crate::identity::Identity;
+use crate::rejection::{Rejection, RejectionKind};
+
+/// Long enough to take the weight of a client that tries again at once, short enough that a token made a
+/// moment ago is soon known.
+const DEFAULT_REFUSAL_AGE: Duration = Duration::from_secs(5);
+const DEFAULT_MAX_ENTRIES: usize = 10_000;
+/// Of what the identities hold, keys and overhead not counted.
+const DEFAULT_MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// An entry is never counted for less, so that bytes bound entries too.
+const ENTRY_OVERHEAD: u64 = 256;
+
+/// Remembers the answers of another verifier: for opaque tokens and personal access tokens, where each
+/// answer is a call to somebody else.
+///
+/// The age is the revocation lag: a token that is revoked is accepted for as long as its answer is
+/// remembered. There is no default for it. An answer is never used past the identity's own expiry, by this
+/// verifier's clock; a refusal is remembered for 5 s, an outage not at all. One call at a time is made for
+/// one token, in a task of its own, and its answer is everybody's. Tokens are held as digests under a key
+/// of this process.
+///
+/// JWTs need none of this: their verifier decides by itself.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_bearer::verify::{CachedVerifier, Verify, verify_fn};
+/// use tower_bearer::{Credential, Identity, Rejection, Scheme};
+/// # use std::sync::{Arc, atomic::{AtomicUsize, Ordering}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_bearer::ConfigError> {
+/// let calls = Arc::new(AtomicUsize::new(0));
+/// let counted = calls.clone();
+/// let directory = verify_fn(move |credential: Credential<'static>| {
+///     counted.fetch_add(1, Ordering::SeqCst);
+///     async move {
+///         match credential.expose() {
+///             "good" => Ok(Identity::builder("alice").build()),
+///             _ => Err(Rejection::invalid_token()),
+///         }
+///     }
+/// });
+/// let verifier = CachedVerifier::new(directory, Duration::from_secs(30))?;
+///
+/// for _ in 0..3 {
+///     assert!(verifier.verify(&Credential::new(Scheme::Bearer, "good")).await.is_ok());
+///     assert!(verifier.verify(&Credential::new(Scheme::Bearer, "bad")).await.is_err());
+/// }
+/// assert_eq!(calls.load(Ordering::SeqCst), 2);
+/// # Ok(())
+/// # }
+/// # main().unwrap();
+/// ```
+pub struct CachedVerifier<V> {
+    inner: V,
+    memory: Arc<Memory>,
+    flights: Flights<Digest, Result<Identity, Rejection>>,
+}
+
+struct Memory {
+    key: DigestKey,
+    clock: SharedClock,
+    accepted: Cache<Digest, Accepted, ByBytes>,
+    refused: Cache<Digest, Instant>,
+    max_age: Duration,
+    refusal_age: Duration,
+}
+
+#[derive(Clone)]
+struct Accepted {
+    identity: Identity,
+    until: Instant,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Digest, Accepted> for ByBytes {
+    fn weight(&self, _: &Digest, accepted: &Accepted) -> u64 {
+        ENTRY_OVERHEAD + accepted.identity.weight() as u64
+    }
+}
+
+impl<V: Verify> CachedVerifier<V> {
+    /// Remembers what `inner` accepts for at most `max_age`.
+    ///
+    /// # Errors
+    ///
+    /// When no crypto backend is enabled, or it has no random numbers.
+    pub fn new(inner: V, max_age: Duration) -> Result<Self, ConfigError> {
+        let memory = Memory::new(DigestKey::generate()?, max_age, DEFAULT_MAX_ENTRIES, DEFAULT_MAX_BYTES);
+        Ok(Self { inner, memory: Arc::new(memory), flights: Flights::new() })
+    }
+
+    /// How long a refusal is remembered; 5 s unless said otherwise, zero for not at all.
+    #[must_use]
+    pub fn with_refusal_age(self, age: Duration) -> Self {
+        self.changed(|memory| Memory { refusal_age: age, ..memory })
+    }
+
+    /// How much is remembered: entries, of each kind, and bytes of what accepted identities hold. 10,000
+    /// and 16 MiB unless said otherwise.
+    #[must_use]
+    pub fn with_capacity(self, entries: usize, bytes: usize) -> Self {
+        self.changed(|memory| Memory {
+            clock: memory.clock,
+            refusal_age: memory.refusal_age,
+            ..Memory::new(memory.key, memory.max_age, entries, bytes as u64)
+        })
+    }
+
+    /// The clock that expiry is judged by.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Clock) -> Self {
+        self.changed(|memory| Memory { clock: SharedClock::new(clock), ..memory })
+    }
+
+    /// Nothing is remembered yet, and nobody else holds the memory.
+    fn changed(self, change: impl FnOnce(Memory) -> Memory) -> Self {
+        let memory = Arc::into_inner(self.memory).map(change);
+        Self { memory: Arc::new(memory.expect("a verifier under construction is alone")), ..self }
+    }
+}
+
+impl Memory {
+    fn new(key: DigestKey, max_age: Duration, entries: usize, bytes: u64) -> Self {
+        Self {
+            key,
+            clock: SharedClock::default(),
+            accepted: Cache::with_weighter(entries, bytes, ByBytes),
+            refused: Cache::new(entries),
+            max_age,
+            refusal_age: DEFAULT_REFUSAL_AGE,
+        }
+    }
+
+    fn recall(&self, digest: &Digest) -> Option<Result<Identity, Rejection>> {
+        let now = Instant::now();
+        if let Some(accepted) = self.accepted.get(digest) {
+            if accepted.until > now && is_current(&accepted.identity, self.clock.now()) {
+                return Some(Ok(accepted.identity));
+            }
+            self.accepted.remove(digest);
+        }
+        let until = self.refused.get(digest)?;
+        (until > now).then(|| Err(Rejection::invalid_token().with_source("refused a moment ago")))
+    }
+
+    fn remember(&self, digest: Digest, verdict: &Result<Identity, Rejection>) {
+        let now = Instant::now();
+        match verdict {
+            Ok(identity) if !self.max_age.is_zero() => {
+                let accepted = Accepted { identity: identity.clone(), until: now + self.max_age };
+                self.accepted.insert(digest, accepted);
+            }
+            Err(rejection)
+                if rejection.kind() == RejectionKind::InvalidToken && !self.refusal_age.is_zero() =>
+            {
+                self.refused.insert(digest, now + self.refusal_age);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// RFC 7662 §4: an answer must not outlive the token.
+fn is_current(identity: &Identity, now: SystemTime) -> bool {
+    identity.expires_at().is_none_or(|at| now < at)
+}
+
+impl<V: Verify> Verify for CachedVerifier<V> {
+    fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
+        let digest = match self.memory.key.digest(credential) {
+            Ok(digest) => digest,
+            Err(error) => return Eventual::now(Err(Rejection::unavailable().with_source(error))),
+        };
+        if let Some(verdict) = self.memory.recall(&digest) {
+            return Eventual::now(verdict);
+        }
+        match self.inner.verify(credential).try_now() {
+            Ok(verdict) => {
+                self.memory.remember(digest, &verdict);
+                Eventual::now(verdict)
+            }
+            Err(later) => {
+                let memory = Arc::clone(&self.memory);
+                let landing = self.flights.join(digest, async move {
+                    let verdict = later.await;
+                    memory.remember(digest, &verdict);
+                    verdict
+                });
+                let given_up = || Err(Rejection::unavailable().with_source("the call was given up"));
+                Eventual::later(async move { landing.await.unwrap_or_else(given_up) })
+            }
+        }
+    }
+
+    fn schemes(&self) -> &[Scheme] {
+        self.inner.schemes()
+    }
+}
+
+impl<V: fmt::Debug> fmt::Debug for CachedVerifier<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedVerifier")
+            .field("inner", &self.inner)
+            .field("max_age", &self.memory.max_age)
+            .field("refusal_age", &self.memory.refusal_age)
+            .finish_non_exhaustive()
+    }
+}
