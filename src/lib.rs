@@ -89,11 +89,12 @@
 //! |---|---|
 //! | verify JWTs, several issuers, several schemes, or your own tokens | [`verify`] |
 //! | understand what happens to a request | [`authenticate`] |
+//! | fetch keys by URL or discovery, or ask about opaque tokens (feature `remote`) | [`verify`], `transport` |
 //! | demand scopes or claims, for each path or gRPC method | [`require`] |
 //! | change what a refusal looks like | [`respond`] |
 //! | take the caller as an axum extractor | [`integrations`] |
 //! | sign access tokens and publish keys (feature `issue`) | `issue` |
-//! | test with a clock of your own (feature `test-util`) | `test_util` |
+//! | test with a clock or a provider of your own, on good days and bad (feature `test-util`) | `test_util` |
 //! | know every default and its reason, and every attack and its answer | [`manual`] |
 //!
 //! # Features
@@ -103,10 +104,12 @@
 //! | `jwt` | yes | [`JwtVerifier`](verify::JwtVerifier), [`Keys`](verify::Keys), [`Issuers`](verify::Issuers) |
 //! | `aws-lc-rs` | yes | the crypto backend |
 //! | `rust-crypto` | | the backend without a C compiler; `aws-lc-rs` wins if both are on |
+//! | `remote` | yes | `RemoteKeys`, `Introspection`, `CachedVerifier` |
+//! | `https` | yes | a ready-made transport over TLS, `JwtVerifier::discover` |
 //! | `issue` | | `JwtSigner`, `AccessToken` |
 //! | `axum` | | extractors |
 //! | `tracing` | | one event for each refusal, with its reason and without secrets |
-//! | `test-util` | | `ManualClock` |
+//! | `test-util` | | `ManualClock`, `StubTransport`, `MockIssuer` |
 //! | `full` | | all but the backends and `test-util` |
 //!
 //! Features only add. gRPC needs none: it is headers.

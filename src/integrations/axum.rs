@@ -11,7 +11,7 @@
 //! The extractors read what an [`AuthenticateLayer`](crate::AuthenticateLayer) left. On a route that none
 //! ran before, every request is a 401, and the event says so (feature `tracing`).
 //!
-//! Refusals by extractors are written by the default [`Challenge`](crate::respond::Challenge): the
+//! Refusals by extractors are written by the default [`Challenge`]: the
 //! responder of a layer is the layer's.
 //!
 //! # Examples

@@ -45,4 +45,9 @@
 //! | an optional layer that lets bad tokens pass | CVE-2021-21378 | only a missing credential passes |
 //! | an identity left by somebody upstream | – | removed before anything else; the type cannot be made from outside without saying so |
 //! | an outage answered with 401, so that clients drop good sessions | – | 503, or gRPC's `UNAVAILABLE` |
+//! | keys or answers of another issuer, cached under the wrong name | CVE-2025-59936, CVE-2026-49998 | each source has its own cache; answers are kept under a keyed digest of scheme and token |
+//! | a key that was removed and is trusted on | CVE-2025-22149 | sets are replaced whole |
+//! | a flood of unknown key ids | CVE-2026-48524 | one fetch in ten seconds, and bounded memory |
+//! | a provider that hangs, drips, lies or swells | – | deadline, size limit, no decompression, no redirects; the old set stays |
+//! | an answer cached beyond the token's end | – | judged again at every use |
 //! | tokens in logs | CVE-2019-11250 | the header is marked sensitive, and no `Debug` shows a secret |

@@ -27,6 +27,30 @@
 //! | keys of one set | at most 100, each key id once, secret or public but not both | no provider publishes more; a published secret is none |
 //! | a key looked up by claim | the value is a string of at most 256 bytes | it is read before the signature is verified |
 //!
+//! # Keys from elsewhere
+//!
+//! | what | default | reason |
+//! |---|---|---|
+//! | URLs | `https`, no user information, no redirects | a key set over plain HTTP is anybody's |
+//! | lifetime of a set | 10 min; the provider's `max-age` within 1 min and 24 h | what most verifiers use; a provider's mistake must not make us ask at every request, nor never |
+//! | refresh | in the background at 80 % of the lifetime, more or less a tenth | no request waits, and a fleet does not ask in step |
+//! | an unknown key id | one fetch in 10 s, good or bad | found at once after a rotation, and useless to a stranger |
+//! | a failed fetch | again after 1 s, 2 s, 4 s and so on to 60 s | a provider that comes back is not buried |
+//! | last known good | 24 h | longer than any outage, shorter than a key that was stolen should live |
+//! | one fetch | 3 s in all, 1 s to connect, 256 KiB, 100 keys | a cold request is answered by then; no provider publishes more |
+//! | secrets in a published set | dropped | whoever can read the set could sign |
+//!
+//! # Introspection
+//!
+//! | what | default | reason |
+//! |---|---|---|
+//! | age of an answer | none: [`CachedVerifier::new`] demands it | it is the time for which a revoked token goes on being accepted |
+//! | age of a refusal | 5 s | takes the weight of a client that tries again at once |
+//! | memory | 10,000 answers of each kind, 16 MiB | bounded, whatever comes |
+//! | calls in the air | 64, and 3 s for each with the wait for its turn | does not bury the endpoint, nor the caller |
+//!
+//! [`CachedVerifier::new`]: crate::verify
+//!
 //! # Refusals
 //!
 //! | what | default | reason | change it with |
