@@ -7,6 +7,8 @@ mod clock;
 mod credential;
 mod error;
 mod eventual;
+#[cfg(any(feature = "client", feature = "remote"))]
+mod flight;
 mod identity;
 pub mod integrations;
 #[cfg(feature = "issue")]
@@ -21,6 +23,8 @@ mod scope;
 mod secret;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+#[cfg(any(feature = "client", feature = "remote"))]
+pub mod transport;
 pub mod verify;
 pub use self::algorithm::Algorithm;
 pub use self::authenticate::AuthenticateLayer;
