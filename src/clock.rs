@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
+#[cfg(any(feature = "jwt", test))]
+use std::time::UNIX_EPOCH;
 
 /// Tells the time that `exp`, `nbf` and `iat` are judged by.
 ///
@@ -68,6 +70,7 @@ impl fmt::Debug for SharedClock {
 }
 
 /// Nanoseconds since the Unix epoch, negative before it. Wide enough for every `SystemTime`.
+#[cfg(any(feature = "jwt", test))]
 pub(crate) fn unix_nanos(time: SystemTime) -> i128 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i128::try_from(after.as_nanos()).unwrap_or(i128::MAX),

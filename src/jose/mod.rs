@@ -14,13 +14,13 @@ mod json;
 mod jwk;
 mod key;
 mod material;
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "client", feature = "issue"))]
 mod sign;
 
 pub(crate) use backend::random;
 #[cfg(feature = "issue")]
 pub(crate) use backend::sha256;
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "client", feature = "issue"))]
 pub(crate) use base64url::encode as base64url;
 pub(crate) use compact::{Compact, Malformed};
 pub(crate) use header::{Header, same_type};
@@ -28,5 +28,5 @@ pub(crate) use json::{Reader, Scalar};
 pub(crate) use jwk::parse_set;
 pub(crate) use key::{KeySet, NoKey, VerifyingKey};
 pub(crate) use material::Material;
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "client", feature = "issue"))]
 pub(crate) use sign::SigningKey;

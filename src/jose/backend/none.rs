@@ -1,6 +1,6 @@
 //! No backend: everything compiles, and no key can be made.
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "client", feature = "issue"))]
 use super::super::material::Material;
 use crate::algorithm::Algorithm;
 use crate::error::ConfigError;
@@ -21,16 +21,19 @@ impl Verifier {
     }
 }
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "client", feature = "issue"))]
 pub(in crate::jose) enum Signer {}
 
-#[cfg(feature = "issue")]
+#[cfg(any(feature = "client", feature = "issue"))]
 impl Signer {
     pub(in crate::jose) fn generate(_: Algorithm) -> Result<Self, ConfigError> {
         Err(missing())
     }
 
-    pub(in crate::jose) fn from_key(_: Algorithm, _: &jsonwebtoken::EncodingKey) -> Result<Self, ConfigError> {
+    pub(in crate::jose) fn from_key(
+        _: Algorithm,
+        _: &jsonwebtoken::EncodingKey,
+    ) -> Result<Self, ConfigError> {
         Err(missing())
     }
 
