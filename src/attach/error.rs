@@ -1,7 +1,8 @@
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 
-use crate::error::TokenError;
+use crate::error::{BoxError, TokenError};
 
 /// Why a request has no answer.
 #[derive(Clone, Debug)]
@@ -11,6 +12,16 @@ pub enum AttachError<E> {
     Inner(E),
     /// There was no token, so nothing was sent.
     Token(TokenError),
+}
+
+impl<E: Into<BoxError>> AttachError<E> {
+    /// This error as any error, for stacks whose inner error is a box already, which is no `Error` itself.
+    pub fn into_boxed(self) -> Box<dyn Error + Send + Sync> {
+        match self {
+            Self::Inner(error) => error.into(),
+            Self::Token(error) => Box::new(AttachError::<Infallible>::Token(error)),
+        }
+    }
 }
 
 impl<E> fmt::Display for AttachError<E> {

@@ -16,8 +16,8 @@
 //!
 //! # Caveat
 //!
-//! A redirect follower between this layer and the network must drop `Authorization` where it leaves the
-//! origin, as `tower-http`'s does; one outside of this layer brings each new URI here, to rule 1.
+//! A redirect follower outside of this layer brings each new URI here, to rule 1. One between this layer and
+//! the network sends the header on as it sees fit: put a [`GuardLayer`] inside of it.
 //!
 //! # Examples
 //!
@@ -96,6 +96,7 @@
 mod error;
 mod future;
 mod grpc;
+mod guard;
 mod layer;
 mod origins;
 mod peek;
@@ -105,6 +106,7 @@ mod service;
 pub use self::error::AttachError;
 pub use self::future::ResponseFuture;
 pub use self::grpc::{AnswerGrpc, AnswerGrpcFuture};
+pub use self::guard::{Guard, GuardLayer};
 pub use self::layer::{AttachLayer, Grpc, Plain};
 pub use self::origins::{IntoOrigins, Origins};
 pub use self::peek::{Peek, PeekFuture, Peeked};

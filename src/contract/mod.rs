@@ -75,6 +75,7 @@ pub struct TokenContract {
     pub(crate) parameters: Vec<(Place, String, Parameter)>,
     pub(crate) scheme: Scheme,
     pub(crate) token_at: TokenAt,
+    pub(crate) token_type: String,
     pub(crate) token_type_at: Option<String>,
     pub(crate) lifetime_at: Option<String>,
     pub(crate) refresh_token_at: Option<String>,
@@ -130,7 +131,7 @@ pub enum Parameter {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TokenAt {
-    /// A response header, with the scheme in front of the token.
+    /// A response header, with the token's type in front of the token.
     Header(HeaderName),
     /// A response header with nothing but the token in it.
     HeaderBare(HeaderName),
@@ -151,6 +152,7 @@ impl TokenContract {
             parameters: Vec::new(),
             scheme: Scheme::Bearer,
             token_at: TokenAt::Json("/access_token".into()),
+            token_type: Scheme::Bearer.name().into(),
             token_type_at: Some("/token_type".into()),
             lifetime_at: Some("/expires_in".into()),
             refresh_token_at: None,
@@ -221,7 +223,7 @@ impl TokenContract {
         self.with_parameter(Place::Body, name, Parameter::Literal(text))
     }
 
-    /// The word in front of the token. It is never guessed from the token.
+    /// The word in front of the token where it is sent. It is never guessed from the token.
     #[must_use]
     pub fn with_scheme(mut self, scheme: Scheme) -> Self {
         self.scheme = scheme;
@@ -235,8 +237,15 @@ impl TokenContract {
         self
     }
 
-    /// Where the token's type is, as a JSON pointer. A type that is there and is not the scheme's name
-    /// makes the answer unusable (RFC 6749 §7.1).
+    /// The type of token that the endpoint gives: `Bearer`, if nothing is said. Any other makes the answer
+    /// unusable (RFC 6749 §7.1).
+    #[must_use]
+    pub fn with_token_type(mut self, token_type: impl Into<String>) -> Self {
+        self.token_type = token_type.into();
+        self
+    }
+
+    /// Where the token's type is, as a JSON pointer. There may be none in the answer.
     #[must_use]
     pub fn with_token_type_at(mut self, pointer: impl Into<String>) -> Self {
         self.token_type_at = Some(pointer.into());

@@ -10,6 +10,7 @@ use super::base64url;
 use super::material::Material;
 use crate::algorithm::{Algorithm, Family};
 use crate::error::ConfigError;
+#[cfg(feature = "issue")]
 use crate::secret::Secret;
 
 pub(crate) struct SigningKey {
@@ -22,6 +23,7 @@ impl SigningKey {
         Signer::generate(algorithm).map(|signer| Self { algorithm, signer })
     }
 
+    #[cfg(feature = "issue")]
     pub(crate) fn hmac(algorithm: Algorithm, secret: &Secret) -> Result<Self, ConfigError> {
         Material::Hmac(secret.clone()).check(algorithm)?;
         Self::new(algorithm, &EncodingKey::from_secret(secret.expose()))

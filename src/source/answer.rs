@@ -13,7 +13,6 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::contract::{TokenAt, TokenContract};
-use crate::credential::Scheme;
 use crate::error::TokenError;
 use crate::secret::Secret;
 use crate::token::Token;
@@ -57,12 +56,12 @@ pub(super) fn read(
     if let Some(pointer) = &contract.token_type_at {
         let token_type = body.text_at(pointer)?;
         // RFC 6749 §7.1: a token of an unknown type is not to be used.
-        if token_type.is_some_and(|own| !own.eq_ignore_ascii_case(contract.scheme.name())) {
+        if token_type.is_some_and(|own| !own.eq_ignore_ascii_case(&contract.token_type)) {
             return Err(unusable("a token of another type"));
         }
     }
     let text = match &contract.token_at {
-        TokenAt::Header(name) => in_header(response.headers(), name, Some(contract.scheme))?,
+        TokenAt::Header(name) => in_header(response.headers(), name, Some(&contract.token_type))?,
         TokenAt::HeaderBare(name) => in_header(response.headers(), name, None)?,
         TokenAt::Json(pointer) => {
             body.text_at(pointer)?.ok_or_else(|| unusable("an answer without a token"))?
@@ -117,21 +116,21 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(after.min(LONGEST_RETRY_AFTER))
 }
 
-/// The header once, with the scheme once, where there is one.
+/// The header once, with the type once, where there is one.
 fn in_header(
     headers: &HeaderMap,
     name: &HeaderName,
-    scheme: Option<Scheme>,
+    token_type: Option<&str>,
 ) -> Result<Zeroizing<String>, TokenError> {
     let mut lines = headers.get_all(name).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else {
         return Err(unusable("an answer that has not exactly one header with a token"));
     };
     let line = line.to_str().map_err(|_| unusable("a token that no header can hold"))?.trim();
-    let Some(scheme) = scheme else { return Ok(Zeroizing::new(line.to_owned())) };
+    let Some(token_type) = token_type else { return Ok(Zeroizing::new(line.to_owned())) };
     let (word, rest) =
         line.split_once(' ').ok_or_else(|| unusable("a header without a scheme or a token"))?;
-    if !word.eq_ignore_ascii_case(scheme.name()) {
+    if !word.eq_ignore_ascii_case(token_type) {
         return Err(unusable("a token of another type"));
     }
     Ok(Zeroizing::new(rest.trim_start_matches(' ').to_owned()))

@@ -56,7 +56,8 @@ impl<'a> Call<'a> {
             ClientAuth::None => {}
             ClientAuth::Basic | ClientAuth::BasicPlain => {
                 self.once(Parameter::ClientSecret)?;
-                (self.value(&Parameter::ClientId)?, self.value(&Parameter::ClientSecret)?);
+                self.value(&Parameter::ClientId)?;
+                self.value(&Parameter::ClientSecret)?;
                 let basic = self.credentials.basic(self.contract.client_auth == ClientAuth::BasicPlain);
                 headers.insert(AUTHORIZATION, sensitive(Zeroizing::new(basic.as_bytes().to_vec()))?);
             }
