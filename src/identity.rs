@@ -51,10 +51,7 @@ struct Inner {
 enum Claims {
     Map(Map<String, Value>),
     #[cfg(feature = "jwt")]
-    Json {
-        text: Box<str>,
-        map: OnceLock<Map<String, Value>>,
-    },
+    Json { text: Box<str>, map: OnceLock<Map<String, Value>> },
 }
 
 impl Identity {

@@ -142,11 +142,7 @@ mod tests {
     #[test]
     fn grammar_m_6750_7() {
         for bad in ["a\"b", "a\\b", "a\tb", "a\u{7f}", "é", "a\nb"] {
-            assert_eq!(
-                Scopes::parse(bad).unwrap_err().position(),
-                bad.len().min(1) * usize::from(bad.starts_with('a')),
-                "{bad:?}"
-            );
+            assert_eq!(Scopes::parse(bad).unwrap_err().position(), bad.len().min(1) * usize::from(bad.starts_with('a')), "{bad:?}");
         }
         assert!(Scopes::parse("").unwrap().is_empty());
         assert!(Scopes::parse("  ").unwrap().is_empty());

@@ -105,8 +105,7 @@ impl Flags {
         let Some(now) = self.now else { return Ok(ServerClock(None)) };
         let distance = Duration::from_secs(now.unsigned_abs());
         let time = if now < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
-        let time =
-            time.ok_or_else(|| BadFlag("--now", "expected a time that this system can hold".to_owned()))?;
+        let time = time.ok_or_else(|| BadFlag("--now", "expected a time that this system can hold".to_owned()))?;
         Ok(ServerClock(Some(time)))
     }
 
@@ -124,8 +123,7 @@ impl Flags {
             let keys = if has_keys {
                 self.keys()?
             } else {
-                let made =
-                    JwtSigner::generate(Algorithm::ES256).map_err(bad("--jwks"))?.with_clock(self.clock()?);
+                let made = JwtSigner::generate(Algorithm::ES256).map_err(bad("--jwks"))?.with_clock(self.clock()?);
                 Keys::jwks(signer.insert(made).jwks().as_bytes()).map_err(bad("--jwks"))?
             };
             schemes = schemes.bearer_jwt(self.issuers(keys, &issuer, &audience)?);
@@ -153,8 +151,7 @@ impl Flags {
     }
 
     fn issuers(&self, keys: Keys, issuer: &str, audience: &str) -> Result<Issuers, BadFlag> {
-        let first =
-            self.rules(keys, audience)?.issuer(issuer).build().map_err(bad("--issuer or --audience"))?;
+        let first = self.rules(keys, audience)?.issuer(issuer).build().map_err(bad("--issuer or --audience"))?;
         let mut verifiers = vec![first];
         if let (Some(issuer), Some(path)) = (&self.also_issuer, &self.also_jwks) {
             let keys = Keys::jwks(&read("--also-jwks", path)?).map_err(bad("--also-jwks"))?;

@@ -44,13 +44,9 @@ struct Pat {
 
 impl PatFile {
     pub(crate) fn parse(json: &[u8], clock: ServerClock) -> Result<Self, String> {
-        let rows: Vec<Row> = serde_json::from_slice(json).map_err(|error| {
-            format!("expected an array of {{digest, subject, scopes, expires_at?, revoked?}}: {error}")
-        })?;
-        let rows = rows
-            .into_iter()
-            .enumerate()
-            .map(|(index, row)| row.read().map_err(|error| format!("row {index}: {error}")));
+        let rows: Vec<Row> = serde_json::from_slice(json)
+            .map_err(|error| format!("expected an array of {{digest, subject, scopes, expires_at?, revoked?}}: {error}"))?;
+        let rows = rows.into_iter().enumerate().map(|(index, row)| row.read().map_err(|error| format!("row {index}: {error}")));
         Ok(Self { rows: rows.collect::<Result<_, _>>()?, clock })
     }
 
@@ -70,12 +66,10 @@ impl Row {
         let mut identity = Identity::builder(self.subject).scopes(scopes);
         if let Some(at) = self.expires_at {
             identity = identity.expires_at(match at {
-                Instant::Epoch(seconds) => UNIX_EPOCH
-                    .checked_add(Duration::from_secs(seconds))
-                    .ok_or("expires_at is out of range")?,
-                Instant::Date(date) => {
-                    humantime::parse_rfc3339_weak(&date).map_err(|error| error.to_string())?
+                Instant::Epoch(seconds) => {
+                    UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or("expires_at is out of range")?
                 }
+                Instant::Date(date) => humantime::parse_rfc3339_weak(&date).map_err(|error| error.to_string())?,
             });
         }
         Ok((digest, Pat { identity: identity.build(), revoked: self.revoked }))

@@ -47,10 +47,7 @@ pub(crate) fn parse_set(json: &[u8], rsa: &[Algorithm]) -> Result<Vec<KeyResult>
             continue;
         };
         if jwk.key_id.is_some() && key_ids.contains(&jwk.key_id) {
-            return Err(ConfigError::new(
-                "kid",
-                format!("expected each key id once, key {index} repeats one"),
-            ));
+            return Err(ConfigError::new("kid", format!("expected each key id once, key {index} repeats one")));
         }
         key_ids.push(jwk.key_id);
         let is_secret = matches!(jwk.material, Material::Hmac(_));
@@ -135,10 +132,7 @@ fn is_for_verifying(key: &Map<String, Value>) -> Result<bool, ConfigError> {
 fn point(key: &Map<String, Value>, coordinate: usize) -> Result<Material, ConfigError> {
     let (x, y) = (bytes(key, "x")?, bytes(key, "y")?);
     if x.len() != coordinate || y.len() != coordinate {
-        return Err(ConfigError::new(
-            "x",
-            format!("expected coordinates of {coordinate} bytes (RFC 7518 section 6.2.1)"),
-        ));
+        return Err(ConfigError::new("x", format!("expected coordinates of {coordinate} bytes (RFC 7518 section 6.2.1)")));
     }
     Ok(Material::Ec([&[4], x.as_slice(), y.as_slice()].concat()))
 }

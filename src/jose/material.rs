@@ -29,10 +29,7 @@ pub(crate) enum Material {
     Ed(Vec<u8>),
     Hmac(Secret),
     /// Big-endian, without leading zeros.
-    Rsa {
-        n: Vec<u8>,
-        e: Vec<u8>,
-    },
+    Rsa { n: Vec<u8>, e: Vec<u8> },
 }
 
 impl Material {
@@ -141,8 +138,7 @@ fn is_der_sequence(bytes: &[u8]) -> bool {
 fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), ConfigError> {
     let bits = bit_length(n);
     if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
-        let message =
-            format!("expected {MIN_RSA_BITS} to {MAX_RSA_BITS} bits (RFC 7518 section 3.3), this has {bits}");
+        let message = format!("expected {MIN_RSA_BITS} to {MAX_RSA_BITS} bits (RFC 7518 section 3.3), this has {bits}");
         return Err(ConfigError::new("modulus", message));
     }
     let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte & 1 == 1);
@@ -211,8 +207,7 @@ mod tests {
 
     #[test]
     fn public_keys_are_no_secrets_atk_02() {
-        let pem =
-            "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n";
+        let pem = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n";
         let jwk = r#"{"kty":"RSA","n":"AQAB","e":"AQAB","alg":"RS256"}"#;
         let mut spki = vec![0x30, 0x59, 0x30, 0x13];
         spki.extend((0..87).collect::<Vec<u8>>());

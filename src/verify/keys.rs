@@ -70,12 +70,8 @@ impl Keys {
     /// # Errors
     ///
     /// As [`jwks`](Self::jwks), and when one of `algorithms` is not an RSA algorithm.
-    pub fn jwks_with_rsa(
-        json: &[u8],
-        algorithms: impl IntoIterator<Item = Algorithm>,
-    ) -> Result<Self, ConfigError> {
-        let keys =
-            parse_set(json, &Vec::from_iter(algorithms))?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    pub fn jwks_with_rsa(json: &[u8], algorithms: impl IntoIterator<Item = Algorithm>) -> Result<Self, ConfigError> {
+        let keys = parse_set(json, &Vec::from_iter(algorithms))?.into_iter().collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
             return Err(ConfigError::new("jwks", "expected at least one key that verifies signatures"));
         }
@@ -117,13 +113,9 @@ impl Keys {
         };
         let mut keys = fixed(self)?;
         for key in fixed(other)? {
-            let twin =
-                |own: &VerifyingKey| own.key_id() == key.key_id() && own.algorithm() == key.algorithm();
+            let twin = |own: &VerifyingKey| own.key_id() == key.key_id() && own.algorithm() == key.algorithm();
             if keys.iter().any(twin) {
-                return Err(ConfigError::new(
-                    "keys",
-                    format!("expected one key without an id for {}", key.algorithm()),
-                ));
+                return Err(ConfigError::new("keys", format!("expected one key without an id for {}", key.algorithm())));
             }
             keys.push(key);
         }
@@ -139,9 +131,7 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Source::Fixed(set) => f.debug_list().entries(set.keys()).finish(),
-            Source::ByClaim(keys) => {
-                f.debug_struct("ByClaim").field("claim", &keys.claim).finish_non_exhaustive()
-            }
+            Source::ByClaim(keys) => f.debug_struct("ByClaim").field("claim", &keys.claim).finish_non_exhaustive(),
         }
     }
 }
