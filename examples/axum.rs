@@ -16,7 +16,8 @@ use tower_bearer::{Algorithm, AuthenticateLayer, Identity};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // An issuer of our own; yours is elsewhere, and publishes its keys.
     let signer = JwtSigner::generate(Algorithm::ES256)?;
-    let token = AccessToken::new("https://issuer.example", "alice", "example", "orders", Duration::from_secs(3600));
+    let token =
+        AccessToken::new("https://issuer.example", "alice", "example", "orders", Duration::from_secs(3600));
 
     let verifier = JwtVerifier::builder(Keys::jwks(signer.jwks().as_bytes())?)
         .issuer("https://issuer.example")

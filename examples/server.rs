@@ -49,7 +49,9 @@ async fn main() -> ExitCode {
 
 async fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
     let setup = flags.set_up()?;
-    let listener = TcpListener::bind(flags.listen).await.map_err(|error| format!("--listen {}: {error}", flags.listen))?;
+    let listener = TcpListener::bind(flags.listen)
+        .await
+        .map_err(|error| format!("--listen {}: {error}", flags.listen))?;
     let address = listener.local_addr()?;
     println!("listening on http://{address}");
     if let Some(signer) = &setup.signer {
@@ -63,9 +65,10 @@ fn app(setup: Setup) -> Result<Router, Box<dyn Error>> {
     let jwks = setup.signer.map_or_else(|| json!({ "keys": [] }).to_string(), |signer| signer.jwks());
     let authenticate = AuthenticateLayer::new(setup.verifier);
 
-    let open = Router::new()
-        .route("/healthz", get(async || Json(json!({ "status": "ok" }))))
-        .route("/.well-known/jwks.json", get(async move || ([(CONTENT_TYPE, "application/jwk-set+json")], jwks)));
+    let open = Router::new().route("/healthz", get(async || Json(json!({ "status": "ok" })))).route(
+        "/.well-known/jwks.json",
+        get(async move || ([(CONTENT_TYPE, "application/jwk-set+json")], jwks)),
+    );
     let optional = Router::new().route("/public", get(public)).route_layer(authenticate.clone().optional());
     let orders = Router::new()
         .route("/orders", get(list_orders).route_layer(RequireLayer::new(scope("read"))))

@@ -40,18 +40,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let check = async |scopes: Option<&str>| {
         let mut request = Request::new(HealthCheckRequest::default());
         if let Some(scopes) = scopes {
-            let token = AccessToken::new("https://issuer.example", "alice", "cli", "health", Duration::from_secs(60));
+            let token =
+                AccessToken::new("https://issuer.example", "alice", "cli", "health", Duration::from_secs(60));
             let token = signer.sign(&token.scopes(Scopes::parse(scopes)?))?;
-            request.metadata_mut().insert("authorization", MetadataValue::try_from(format!("Bearer {token}"))?);
+            request
+                .metadata_mut()
+                .insert("authorization", MetadataValue::try_from(format!("Bearer {token}"))?);
         }
         let answer = HealthClient::new(channel.clone()).check(request).await;
         Ok::<_, Box<dyn std::error::Error>>(answer.map_or_else(|status| status.code(), |_| Code::Ok))
     };
-    for (scopes, expected) in [
-        (Some("read"), Code::Ok),
-        (Some("write"), Code::PermissionDenied),
-        (None, Code::Unauthenticated),
-    ] {
+    for (scopes, expected) in
+        [(Some("read"), Code::Ok), (Some("write"), Code::PermissionDenied), (None, Code::Unauthenticated)]
+    {
         let code = check(scopes).await?;
         println!("scopes {scopes:?}: {code:?}");
         assert_eq!(code, expected);

@@ -100,9 +100,7 @@ impl Algorithm {
             Self::EdDSA => Family::Ed,
             Self::ES256 | Self::ES384 => Family::Ec,
             Self::HS256 | Self::HS384 | Self::HS512 => Family::Hmac,
-            Self::PS256 | Self::PS384 | Self::PS512 | Self::RS256 | Self::RS384 | Self::RS512 => {
-                Family::Rsa
-            }
+            Self::PS256 | Self::PS384 | Self::PS512 | Self::RS256 | Self::RS384 | Self::RS512 => Family::Rsa,
         }
     }
 

@@ -1,9 +1,11 @@
 //! The wall clock, as a value: the only file that reads the system's.
 
+#[cfg(any(feature = "client", feature = "jwt"))]
 use std::fmt;
+#[cfg(any(feature = "client", feature = "jwt"))]
 use std::sync::Arc;
 use std::time::SystemTime;
-#[cfg(any(feature = "jwt", test))]
+#[cfg(feature = "jwt")]
 use std::time::UNIX_EPOCH;
 
 /// Tells the time that `exp`, `nbf` and `iat` are judged by.
@@ -44,9 +46,11 @@ impl Clock for SystemClock {
 }
 
 /// A shared clock, cheap to clone, that can stand in a `Debug` struct.
+#[cfg(any(feature = "client", feature = "jwt"))]
 #[derive(Clone)]
 pub(crate) struct SharedClock(Arc<dyn Clock>);
 
+#[cfg(any(feature = "client", feature = "jwt"))]
 impl SharedClock {
     pub(crate) fn new(clock: impl Clock) -> Self {
         Self(Arc::new(clock))
@@ -57,12 +61,14 @@ impl SharedClock {
     }
 }
 
+#[cfg(any(feature = "client", feature = "jwt"))]
 impl Default for SharedClock {
     fn default() -> Self {
         Self::new(SystemClock)
     }
 }
 
+#[cfg(any(feature = "client", feature = "jwt"))]
 impl fmt::Debug for SharedClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
@@ -70,7 +76,7 @@ impl fmt::Debug for SharedClock {
 }
 
 /// Nanoseconds since the Unix epoch, negative before it. Wide enough for every `SystemTime`.
-#[cfg(any(feature = "jwt", test))]
+#[cfg(feature = "jwt")]
 pub(crate) fn unix_nanos(time: SystemTime) -> i128 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i128::try_from(after.as_nanos()).unwrap_or(i128::MAX),
@@ -78,7 +84,7 @@ pub(crate) fn unix_nanos(time: SystemTime) -> i128 {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "jwt"))]
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 

@@ -63,6 +63,7 @@ where
     }
 
     /// How many pieces of work are in the air.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         lock(&self.running).len()
     }

@@ -2,9 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
-#[cfg(feature = "jwt")]
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
@@ -48,10 +46,10 @@ struct Inner {
 }
 
 /// The claims: given one by one, or the JSON text of a token, read when somebody asks.
-enum Claims {
-    Map(Map<String, Value>),
-    #[cfg(feature = "jwt")]
-    Json { text: Box<str>, map: OnceLock<Map<String, Value>> },
+#[derive(Default)]
+struct Claims {
+    text: Option<Box<str>>,
+    map: OnceLock<Map<String, Value>>,
 }
 
 impl Identity {
@@ -62,7 +60,7 @@ impl Identity {
             issuer: None,
             scopes: Scopes::none(),
             expires_at: None,
-            claims: Claims::Map(Map::new()),
+            claims: Claims::default(),
             details: Vec::new(),
         })
     }
@@ -106,10 +104,9 @@ impl Identity {
     ///
     /// When the claims do not have the shape of `T`.
     pub fn claims_as<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        match &self.inner.claims {
-            Claims::Map(map) => serde_json::from_value(Value::Object(map.clone())),
-            #[cfg(feature = "jwt")]
-            Claims::Json { text, .. } => serde_json::from_str(text),
+        match &self.inner.claims.text {
+            Some(text) => serde_json::from_str(text),
+            None => serde_json::from_value(Value::Object(self.inner.claims.map().clone())),
         }
     }
 
@@ -125,13 +122,11 @@ impl Identity {
 }
 
 impl Claims {
+    /// The text was read as a JSON object before; what fails here would be an empty map.
     fn map(&self) -> &Map<String, Value> {
-        match self {
-            Self::Map(map) => map,
-            // The text was read as a JSON object before; what fails here would be an empty map.
-            #[cfg(feature = "jwt")]
-            Self::Json { text, map } => map.get_or_init(|| serde_json::from_str(text).unwrap_or_default()),
-        }
+        self.map.get_or_init(|| {
+            self.text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        })
     }
 }
 
@@ -172,13 +167,10 @@ impl IdentityBuilder {
 
     /// Adds a claim, replacing one of the same name.
     pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        let mut map = match self.0.claims {
-            Claims::Map(map) => map,
-            #[cfg(feature = "jwt")]
-            json @ Claims::Json { .. } => json.map().clone(),
-        };
+        self.0.claims.map();
+        let mut map = self.0.claims.map.take().unwrap_or_default();
         map.insert(name.into(), value.into());
-        self.0.claims = Claims::Map(map);
+        self.0.claims = Claims { text: None, map: map.into() };
         self
     }
 
@@ -191,7 +183,7 @@ impl IdentityBuilder {
     /// The claims as the text of a JSON object, already checked to be one.
     #[cfg(feature = "jwt")]
     pub(crate) fn claims_json(mut self, text: String) -> Self {
-        self.0.claims = Claims::Json { text: text.into(), map: OnceLock::new() };
+        self.0.claims = Claims { text: Some(text.into()), map: OnceLock::new() };
         self
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::credential::{Scheme, SchemeSet};
+use crate::error::BoxError;
 use crate::scope::Scopes;
 
 /// The kinds of refusal. [`status`](Self::status), [`error_code`](Self::error_code) and
@@ -196,7 +197,7 @@ impl Rejection {
 
     /// Adds the reason behind the refusal, for logs. It must not hold a secret.
     #[must_use]
-    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into().into());
         self
     }

@@ -322,7 +322,9 @@ fn push_quoted(out: &mut String, text: &str) {
 
 /// RFC 6750 §3: `%x20-21 / %x23-5B / %x5D-7E`.
 fn describable(text: &str) -> String {
-    text.chars().map(|char| if matches!(char, ' '..='!' | '#'..='[' | ']'..='~') { char } else { '?' }).collect()
+    text.chars()
+        .map(|char| if matches!(char, ' '..='!' | '#'..='[' | ']'..='~') { char } else { '?' })
+        .collect()
 }
 
 /// The encoding of `grpc-message`: what is not printable ASCII, and `%` itself.
@@ -403,7 +405,10 @@ mod tests {
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["retry-after"], "2");
         assert!(!response.headers().contains_key("www-authenticate"));
-        assert_eq!(answer(&Challenge::new(), Some("application/grpc"), &rejection).headers()["grpc-status"], "14");
+        assert_eq!(
+            answer(&Challenge::new(), Some("application/grpc"), &rejection).headers()["grpc-status"],
+            "14"
+        );
     }
 
     #[test]
@@ -422,7 +427,9 @@ mod tests {
             assert_eq!(response.headers()["grpc-status"], "16");
             assert_eq!(response.headers()["grpc-message"], "a credential is required");
         }
-        for content_type in ["application/json", "application/grpcx", "text/grpc", "application/grpc-webx", ""] {
+        for content_type in
+            ["application/json", "application/grpcx", "text/grpc", "application/grpc-webx", ""]
+        {
             let response = answer(&Challenge::new(), Some(content_type), &Rejection::missing_credential());
             assert_eq!(response.status(), 401, "{content_type:?}");
         }

@@ -66,7 +66,7 @@ impl Scopes {
 }
 
 /// The values of both sets.
-impl FromIterator<Scopes> for Scopes {
+impl FromIterator<Self> for Scopes {
     fn from_iter<I: IntoIterator<Item = Self>>(sets: I) -> Self {
         let mut text = String::new();
         for set in sets {
@@ -142,7 +142,11 @@ mod tests {
     #[test]
     fn grammar_m_6750_7() {
         for bad in ["a\"b", "a\\b", "a\tb", "a\u{7f}", "é", "a\nb"] {
-            assert_eq!(Scopes::parse(bad).unwrap_err().position(), bad.len().min(1) * usize::from(bad.starts_with('a')), "{bad:?}");
+            assert_eq!(
+                Scopes::parse(bad).unwrap_err().position(),
+                bad.len().min(1) * usize::from(bad.starts_with('a')),
+                "{bad:?}"
+            );
         }
         assert!(Scopes::parse("").unwrap().is_empty());
         assert!(Scopes::parse("  ").unwrap().is_empty());

@@ -12,10 +12,16 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Prints calls, each under a line that says what it does.
-pub(crate) fn print(address: SocketAddr, setup: &Setup, signer: &JwtSigner, clock: impl Clock) -> Result<(), ConfigError> {
+pub(crate) fn print(
+    address: SocketAddr,
+    setup: &Setup,
+    signer: &JwtSigner,
+    clock: impl Clock,
+) -> Result<(), ConfigError> {
     let read = Scopes::parse("read").map_err(|error| ConfigError::new("scopes", error.to_string()))?;
     let token = |lifetime| {
-        AccessToken::new(&setup.issuer, "alice", "example-client", &setup.audience, lifetime).scopes(read.clone())
+        AccessToken::new(&setup.issuer, "alice", "example-client", &setup.audience, lifetime)
+            .scopes(read.clone())
     };
     let good = signer.sign(&token(DAY))?;
     let yesterday = clock.now() - DAY;

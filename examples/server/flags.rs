@@ -45,7 +45,7 @@ pub(crate) struct Flags {
     pub typ: Option<String>,
 
     /// How far clocks may differ
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, allow_hyphen_values = true)]
     pub leeway: u64,
 
     /// A second issuer, for the same audience
@@ -57,7 +57,7 @@ pub(crate) struct Flags {
     pub also_jwks: Option<PathBuf>,
 
     /// The longest token that is read
-    #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024)]
+    #[arg(long, value_name = "BYTES", default_value_t = 16 * 1024, allow_hyphen_values = true)]
     pub max_token: usize,
 
     /// A file with personal access tokens, for `Authorization: Token`: a JSON array of
@@ -67,7 +67,7 @@ pub(crate) struct Flags {
     pub pats: Option<PathBuf>,
 
     /// A fixed time, in seconds since 1970
-    #[arg(long, value_name = "EPOCH", allow_negative_numbers = true)]
+    #[arg(long, value_name = "EPOCH", allow_hyphen_values = true)]
     pub now: Option<i64>,
 }
 
@@ -105,7 +105,8 @@ impl Flags {
         let Some(now) = self.now else { return Ok(ServerClock(None)) };
         let distance = Duration::from_secs(now.unsigned_abs());
         let time = if now < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
-        let time = time.ok_or_else(|| BadFlag("--now", "expected a time that this system can hold".to_owned()))?;
+        let time =
+            time.ok_or_else(|| BadFlag("--now", "expected a time that this system can hold".to_owned()))?;
         Ok(ServerClock(Some(time)))
     }
 
@@ -123,7 +124,8 @@ impl Flags {
             let keys = if has_keys {
                 self.keys()?
             } else {
-                let made = JwtSigner::generate(Algorithm::ES256).map_err(bad("--jwks"))?.with_clock(self.clock()?);
+                let made =
+                    JwtSigner::generate(Algorithm::ES256).map_err(bad("--jwks"))?.with_clock(self.clock()?);
                 Keys::jwks(signer.insert(made).jwks().as_bytes()).map_err(bad("--jwks"))?
             };
             schemes = schemes.bearer_jwt(self.issuers(keys, &issuer, &audience)?);
@@ -151,7 +153,8 @@ impl Flags {
     }
 
     fn issuers(&self, keys: Keys, issuer: &str, audience: &str) -> Result<Issuers, BadFlag> {
-        let first = self.rules(keys, audience)?.issuer(issuer).build().map_err(bad("--issuer or --audience"))?;
+        let first =
+            self.rules(keys, audience)?.issuer(issuer).build().map_err(bad("--issuer or --audience"))?;
         let mut verifiers = vec![first];
         if let (Some(issuer), Some(path)) = (&self.also_issuer, &self.also_jwks) {
             let keys = Keys::jwks(&read("--also-jwks", path)?).map_err(bad("--also-jwks"))?;

@@ -18,10 +18,24 @@ struct Row {
     digest: String,
     subject: String,
     #[serde(default)]
-    scopes: Vec<String>,
+    scopes: List,
     expires_at: Option<Instant>,
     #[serde(default)]
     revoked: bool,
+}
+
+/// An array of scopes, or one space-separated string.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum List {
+    Array(Vec<String>),
+    Text(String),
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self::Array(Vec::new())
+    }
 }
 
 /// Seconds since 1970, or a date of RFC 3339.
@@ -44,9 +58,13 @@ struct Pat {
 
 impl PatFile {
     pub(crate) fn parse(json: &[u8], clock: ServerClock) -> Result<Self, String> {
-        let rows: Vec<Row> = serde_json::from_slice(json)
-            .map_err(|error| format!("expected an array of {{digest, subject, scopes, expires_at?, revoked?}}: {error}"))?;
-        let rows = rows.into_iter().enumerate().map(|(index, row)| row.read().map_err(|error| format!("row {index}: {error}")));
+        let rows: Vec<Row> = serde_json::from_slice(json).map_err(|error| {
+            format!("expected an array of {{digest, subject, scopes, expires_at?, revoked?}}: {error}")
+        })?;
+        let rows = rows
+            .into_iter()
+            .enumerate()
+            .map(|(index, row)| row.read().map_err(|error| format!("row {index}: {error}")));
         Ok(Self { rows: rows.collect::<Result<_, _>>()?, clock })
     }
 
@@ -62,14 +80,20 @@ impl Row {
     fn read(self) -> Result<([u8; 32], Pat), String> {
         let digest = STANDARD.decode(&self.digest).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         let digest = digest.ok_or("expected a digest of 32 bytes in base64")?;
-        let scopes = Scopes::parse(&self.scopes.join(" ")).map_err(|error| error.to_string())?;
+        let scopes = Scopes::parse(&match self.scopes {
+            List::Array(scopes) => scopes.join(" "),
+            List::Text(scopes) => scopes,
+        })
+        .map_err(|error| error.to_string())?;
         let mut identity = Identity::builder(self.subject).scopes(scopes);
         if let Some(at) = self.expires_at {
             identity = identity.expires_at(match at {
-                Instant::Epoch(seconds) => {
-                    UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or("expires_at is out of range")?
+                Instant::Epoch(seconds) => UNIX_EPOCH
+                    .checked_add(Duration::from_secs(seconds))
+                    .ok_or("expires_at is out of range")?,
+                Instant::Date(date) => {
+                    humantime::parse_rfc3339_weak(&date).map_err(|error| error.to_string())?
                 }
-                Instant::Date(date) => humantime::parse_rfc3339_weak(&date).map_err(|error| error.to_string())?,
             });
         }
         Ok((digest, Pat { identity: identity.build(), revoked: self.revoked }))

@@ -92,7 +92,8 @@ where
                 StateProjection::Verifying { verdict, scheme, waiting } => {
                     let verdict = ready!(Pin::new(verdict).poll(cx));
                     // The state is left right after, so this is there.
-                    let Waiting { mut request, mut ready, gate } = waiting.take().expect("polled after completion");
+                    let Waiting { mut request, mut ready, gate } =
+                        waiting.take().expect("polled after completion");
                     match gate.admit(&mut request, *scheme, verdict) {
                         Ok(()) => State::Calling { future: ready.call(request) },
                         Err(response) => State::Rejected { response: Some(response) },

@@ -159,6 +159,9 @@ impl fmt::Debug for Shared {
 
 impl<S: fmt::Debug, R> fmt::Debug for Authenticate<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authenticate").field("inner", &self.inner).field("shared", &self.gate.shared).finish_non_exhaustive()
+        f.debug_struct("Authenticate")
+            .field("inner", &self.inner)
+            .field("shared", &self.gate.shared)
+            .finish_non_exhaustive()
     }
 }

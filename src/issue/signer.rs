@@ -117,6 +117,9 @@ impl JwtSigner {
 
 impl fmt::Debug for JwtSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtSigner").field("key", &self.key).field("key_id", &self.key_id).finish_non_exhaustive()
+        f.debug_struct("JwtSigner")
+            .field("key", &self.key)
+            .field("key_id", &self.key_id)
+            .finish_non_exhaustive()
     }
 }

@@ -36,6 +36,12 @@ impl<'a> Compact<'a> {
     pub(crate) fn decode_payload(&self) -> Result<String, Malformed> {
         text(self.payload)
     }
+
+    /// The payload of a JWS that is not a JWT.
+    #[cfg(test)]
+    pub(super) fn decode_payload_bytes(&self) -> Result<Vec<u8>, Malformed> {
+        base64url::decode(self.payload)
+    }
 }
 
 fn text(part: &str) -> Result<String, Malformed> {

@@ -104,10 +104,20 @@ mod tests {
     #[test]
     fn wrong_types_and_algorithms_atk_01_atk_08() {
         for text in [
-            r#"{"alg":"none"}"#, r#"{"alg":"None"}"#, r#"{"alg":" none"}"#, r#"{"alg":""}"#, "{}",
-            r#"{"alg":1}"#, r#"{"alg":["ES256"]}"#, r#"{"alg":null}"#, r#"{"alg":"es256"}"#,
-            r#"{"alg":"ES256","alg":"ES256"}"#, r#"{"alg":"none","\u0061lg":"ES256"}"#,
-            r#"{"alg":"ES256","kid":1}"#, r#"{"alg":"ES256","kid":null}"#, r#"{"alg":"ES256","typ":[]}"#,
+            r#"{"alg":"none"}"#,
+            r#"{"alg":"None"}"#,
+            r#"{"alg":" none"}"#,
+            r#"{"alg":""}"#,
+            "{}",
+            r#"{"alg":1}"#,
+            r#"{"alg":["ES256"]}"#,
+            r#"{"alg":null}"#,
+            r#"{"alg":"es256"}"#,
+            r#"{"alg":"ES256","alg":"ES256"}"#,
+            r#"{"alg":"none","\u0061lg":"ES256"}"#,
+            r#"{"alg":"ES256","kid":1}"#,
+            r#"{"alg":"ES256","kid":null}"#,
+            r#"{"alg":"ES256","typ":[]}"#,
         ] {
             assert!(Header::parse(text).is_err(), "{text}");
         }

@@ -255,9 +255,9 @@ impl<'a> Reader<'a> {
 
     fn hex4(&mut self) -> Result<u32, Malformed> {
         let digits = self.bytes().get(self.at..self.at + 4).ok_or(Malformed::Json)?;
-        let value = digits.iter().try_fold(0, |value, digit| {
-            char::from(*digit).to_digit(16).map(|digit| value << 4 | digit)
-        });
+        let value = digits
+            .iter()
+            .try_fold(0, |value, digit| char::from(*digit).to_digit(16).map(|digit| value << 4 | digit));
         self.at += 4;
         value.ok_or(Malformed::Json)
     }
@@ -389,11 +389,42 @@ mod tests {
     #[test]
     fn what_is_not_one_json_object() {
         for text in [
-            "", " ", "null", "[]", "\"a\"", "1", "{", "{}}", "{} {}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
-            "{a:1}", "{'a':1}", "{\"a\":01}", "{\"a\":1.}", "{\"a\":.5}", "{\"a\":+1}", "{\"a\":1e}",
-            "{\"a\":1e400}", "{\"a\":-}", "{\"a\":NaN}", "{\"a\":tru}", "{\"a\":\"\n\"}", "{\"a\":\"\\x\"}",
-            "{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\\ud800\"}", "{\"a\":\"\\u12\"}", "{\"a\":1 2}",
-            "\u{feff}{}", "{\"a\":[1,]}", "{\"a\":[1 2]}", "{\"a\":\"", "{\"a\":\"\\", "{\"a\" 1}", "{,}",
+            "",
+            " ",
+            "null",
+            "[]",
+            "\"a\"",
+            "1",
+            "{",
+            "{}}",
+            "{} {}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{'a':1}",
+            "{\"a\":01}",
+            "{\"a\":1.}",
+            "{\"a\":.5}",
+            "{\"a\":+1}",
+            "{\"a\":1e}",
+            "{\"a\":1e400}",
+            "{\"a\":-}",
+            "{\"a\":NaN}",
+            "{\"a\":tru}",
+            "{\"a\":\"\n\"}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\ud800\"}",
+            "{\"a\":\"\\udc00\\ud800\"}",
+            "{\"a\":\"\\u12\"}",
+            "{\"a\":1 2}",
+            "\u{feff}{}",
+            "{\"a\":[1,]}",
+            "{\"a\":[1 2]}",
+            "{\"a\":\"",
+            "{\"a\":\"\\",
+            "{\"a\" 1}",
+            "{,}",
         ] {
             assert_eq!(read(text), Err(Malformed::Json), "{text:?}");
             assert!(serde_json::from_str::<serde_json::Map<String, Value>>(text).is_err(), "{text:?}");

@@ -19,8 +19,25 @@ use crate::error::ConfigError;
 /// More keys than any provider publishes.
 const MAX_KEYS: usize = 100;
 
-/// One key's outcome; a remote set drops what fails, a static one refuses.
-pub(crate) type KeyResult = Result<VerifyingKey, ConfigError>;
+/// Reads a set into keys that verify; each that is weak, guessable or malformed is an error of its own:
+/// a remote set drops it, a static one refuses.
+///
+/// # Errors
+///
+/// As [`read_set`].
+pub(crate) fn parse_set(
+    json: &[u8],
+    rsa: &[Algorithm],
+) -> Result<Vec<Result<VerifyingKey, ConfigError>>, ConfigError> {
+    let keys = read_set(json, rsa)?.into_iter().flat_map(|jwk| match jwk {
+        Ok(jwk) => match jwk.material.refuse_guessable() {
+            Ok(()) => jwk.verifying_keys().collect(),
+            Err(error) => vec![Err(jwk.named(&error))],
+        },
+        Err(error) => vec![Err(error)],
+    });
+    Ok(keys.collect())
+}
 
 /// Reads a set. `rsa` are the algorithms of RSA keys that do not say.
 ///
@@ -28,7 +45,7 @@ pub(crate) type KeyResult = Result<VerifyingKey, ConfigError>;
 ///
 /// When the document is not a set, mixes secret keys with public ones (a published document must
 /// never hold a secret), or has one `kid` twice.
-pub(crate) fn parse_set(json: &[u8], rsa: &[Algorithm]) -> Result<Vec<KeyResult>, ConfigError> {
+pub(super) fn read_set(json: &[u8], rsa: &[Algorithm]) -> Result<Vec<Result<Jwk, ConfigError>>, ConfigError> {
     let malformed = || ConfigError::new("jwks", "expected a JSON object with an array \"keys\" (RFC 7517)");
     let text = std::str::from_utf8(json).map_err(|error| malformed().with_source(error))?;
     Reader::check_object(text).map_err(|error| malformed().with_source(error))?;
@@ -37,47 +54,61 @@ pub(crate) fn parse_set(json: &[u8], rsa: &[Algorithm]) -> Result<Vec<KeyResult>
     if keys.len() > MAX_KEYS {
         return Err(ConfigError::new("jwks", format!("expected at most {MAX_KEYS} keys")));
     }
-    let mut results = Vec::new();
+    let keys: Vec<_> =
+        keys.iter().enumerate().filter_map(|(index, key)| Jwk::read(index, key, rsa).transpose()).collect();
     let mut key_ids = Vec::new();
     let (mut secret, mut public) = (false, false);
-    for (index, key) in keys.iter().enumerate() {
-        let described = Jwk::read(key, rsa).map_err(|error| at(index, &error));
-        let Some(jwk) = described.as_ref().ok().and_then(Option::as_ref) else {
-            results.extend(described.err().map(Err));
-            continue;
-        };
-        if jwk.key_id.is_some() && key_ids.contains(&jwk.key_id) {
-            return Err(ConfigError::new("kid", format!("expected each key id once, key {index} repeats one")));
+    for key in keys.iter().flatten() {
+        if key.key_id.is_some() && key_ids.contains(&&key.key_id) {
+            return Err(ConfigError::new(
+                "kid",
+                format!("expected each key id once, key {} repeats one", key.index),
+            ));
         }
-        key_ids.push(jwk.key_id);
-        let is_secret = matches!(jwk.material, Material::Hmac(_));
+        key_ids.push(&key.key_id);
+        let is_secret = matches!(key.material, Material::Hmac(_));
         secret |= is_secret;
         public |= !is_secret;
-        results.extend(jwk.algorithms.iter().map(|algorithm| {
-            VerifyingKey::new(*algorithm, jwk.key_id, &jwk.material).map_err(|error| at(index, &error))
-        }));
     }
     if secret && public {
         return Err(ConfigError::new("jwks", "expected secret keys or public ones, not both in one set"));
     }
-    Ok(results)
+    Ok(keys)
 }
 
 fn at(index: usize, error: &ConfigError) -> ConfigError {
     ConfigError::new("jwks", format!("key {index}: {error}"))
 }
 
-struct Jwk<'a> {
-    key_id: Option<&'a str>,
+/// One key of a set that is for verifying.
+pub(super) struct Jwk {
+    index: usize,
+    key_id: Option<String>,
     algorithms: Vec<Algorithm>,
     material: Material,
 }
 
-impl<'a> Jwk<'a> {
+impl Jwk {
+    /// One key for each algorithm.
+    pub(super) fn verifying_keys(&self) -> impl Iterator<Item = Result<VerifyingKey, ConfigError>> {
+        self.algorithms.iter().map(|algorithm| {
+            VerifyingKey::new(*algorithm, self.key_id.as_deref(), &self.material)
+                .map_err(|error| self.named(&error))
+        })
+    }
+
+    fn named(&self, error: &ConfigError) -> ConfigError {
+        at(self.index, error)
+    }
+
     /// `None`: a key to pass over.
-    fn read(key: &'a Value, rsa: &[Algorithm]) -> Result<Option<Self>, ConfigError> {
+    fn read(index: usize, key: &Value, rsa: &[Algorithm]) -> Result<Option<Self>, ConfigError> {
+        Self::describe(index, key, rsa).map_err(|error| at(index, &error))
+    }
+
+    fn describe(index: usize, key: &Value, rsa: &[Algorithm]) -> Result<Option<Self>, ConfigError> {
         let key = key.as_object().ok_or_else(|| ConfigError::new("key", "expected a JSON object"))?;
-        let key_id = optional(key, "kid")?;
+        let key_id = optional(key, "kid")?.map(str::to_owned);
         let kty = required(key, "kty")?;
         if !is_for_verifying(key)? {
             return Ok(None);
@@ -114,7 +145,7 @@ impl<'a> Jwk<'a> {
                 }
             },
         };
-        Ok(Some(Self { key_id, algorithms, material }))
+        Ok(Some(Self { index, key_id, algorithms, material }))
     }
 }
 
@@ -132,7 +163,10 @@ fn is_for_verifying(key: &Map<String, Value>) -> Result<bool, ConfigError> {
 fn point(key: &Map<String, Value>, coordinate: usize) -> Result<Material, ConfigError> {
     let (x, y) = (bytes(key, "x")?, bytes(key, "y")?);
     if x.len() != coordinate || y.len() != coordinate {
-        return Err(ConfigError::new("x", format!("expected coordinates of {coordinate} bytes (RFC 7518 section 6.2.1)")));
+        return Err(ConfigError::new(
+            "x",
+            format!("expected coordinates of {coordinate} bytes (RFC 7518 section 6.2.1)"),
+        ));
     }
     Ok(Material::Ec([&[4], x.as_slice(), y.as_slice()].concat()))
 }

@@ -20,7 +20,11 @@ pub(crate) struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    pub(crate) fn new(algorithm: Algorithm, key_id: Option<&str>, material: &Material) -> Result<Self, ConfigError> {
+    pub(crate) fn new(
+        algorithm: Algorithm,
+        key_id: Option<&str>,
+        material: &Material,
+    ) -> Result<Self, ConfigError> {
         material.check(algorithm)?;
         let verifier = Verifier::new(algorithm, material)?;
         Ok(Self { algorithm, key_id: key_id.map(Into::into), verifier })
@@ -80,7 +84,9 @@ impl KeySet {
     pub(crate) fn new(keys: Vec<VerifyingKey>) -> Result<Self, ConfigError> {
         let twice = keys.iter().enumerate().any(|(index, key)| {
             key.key_id.is_some()
-                && keys[..index].iter().any(|other| other.key_id == key.key_id && other.algorithm == key.algorithm)
+                && keys[..index]
+                    .iter()
+                    .any(|other| other.key_id == key.key_id && other.algorithm == key.algorithm)
         });
         if twice {
             return Err(ConfigError::new("kid", "expected each key id once"));
@@ -150,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_key_without_an_id_answers_for_any() {
-        let set = KeySet::new(vec![key(Algorithm::HS256, None, 0), key(Algorithm::HS256, Some("a"), 1)]).unwrap();
+        let set =
+            KeySet::new(vec![key(Algorithm::HS256, None, 0), key(Algorithm::HS256, Some("a"), 1)]).unwrap();
         assert_eq!(choose(&set, r#"{"alg":"HS256","kid":"other"}"#), Ok(None));
         assert_eq!(choose(&set, r#"{"alg":"HS256","kid":"a"}"#), Ok(Some("a".into())));
         assert_eq!(choose(&set, r#"{"alg":"HS256"}"#), Err(NoKey::Ambiguous));

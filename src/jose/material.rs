@@ -2,7 +2,7 @@
 //!
 //! | kind | rule | source |
 //! |---|---|---|
-//! | HMAC | at least as long as the hash; not all one byte; not the text or DER of a public key | RFC 7518 §3.2, RFC 8725 §3.5 |
+//! | HMAC | at least as long as the hash; not guessable: one byte repeated, the text or DER of a key | RFC 7518 §3.2, RFC 8725 §3.5 |
 //! | RSA | modulus of 2048 to 8192 bits, odd; exponent odd, 3 to 2^33 - 1; not a ROCA modulus | RFC 7518 §3.3, CVE-2017-15361 |
 //! | EC | an uncompressed point of the algorithm's curve | RFC 7518 §6.2 |
 //! | Ed25519 | 32 bytes | RFC 8037 §2 |
@@ -29,7 +29,10 @@ pub(crate) enum Material {
     Ed(Vec<u8>),
     Hmac(Secret),
     /// Big-endian, without leading zeros.
-    Rsa { n: Vec<u8>, e: Vec<u8> },
+    Rsa {
+        n: Vec<u8>,
+        e: Vec<u8>,
+    },
 }
 
 impl Material {
@@ -58,6 +61,23 @@ impl Material {
             Family::Rsa => backend::rsa_components(bytes).ok_or_else(expected)?,
             _ => Self::Ed(bytes.to_vec()),
         })
+    }
+
+    /// Refuses a secret that somebody else may know: one byte repeated, or a public key's text or DER
+    /// (RFC 8725 §3.5; an attacker who makes a verifier take a public key as a secret can sign).
+    pub(crate) fn refuse_guessable(&self) -> Result<(), ConfigError> {
+        let Self::Hmac(secret) = self else { return Ok(()) };
+        let secret = secret.expose();
+        if secret.iter().all(|byte| Some(byte) == secret.first()) {
+            Err(ConfigError::new("secret", "expected random bytes, all of these are the same"))
+        } else if is_public_key(secret) {
+            Err(ConfigError::new(
+                "secret",
+                "expected random bytes, this is the text of a key or a DER structure",
+            ))
+        } else {
+            Ok(())
+        }
     }
 
     /// Refuses what is weak, malformed, or not for this algorithm.
@@ -102,16 +122,11 @@ fn check_secret(algorithm: Algorithm, secret: &[u8]) -> Result<(), ConfigError> 
         Algorithm::HS384 => 48,
         _ => 64,
     };
-    let refuse = |message: String| Err(ConfigError::new("secret", message));
     if secret.len() < min {
-        refuse(format!("{algorithm} takes at least {min} bytes (RFC 7518 section 3.2)"))
-    } else if secret.iter().all(|byte| *byte == secret[0]) {
-        refuse("expected random bytes, all of these are the same".to_owned())
-    } else if is_public_key(secret) {
-        refuse("expected random bytes, this is the text of a key or a DER structure".to_owned())
-    } else {
-        Ok(())
+        let message = format!("{algorithm} takes at least {min} bytes (RFC 7518 section 3.2)");
+        return Err(ConfigError::new("secret", message));
     }
+    Ok(())
 }
 
 /// The forms in which a public key ends up as an HMAC secret: PEM, JWK or a set of them, DER.
@@ -138,7 +153,8 @@ fn is_der_sequence(bytes: &[u8]) -> bool {
 fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), ConfigError> {
     let bits = bit_length(n);
     if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
-        let message = format!("expected {MIN_RSA_BITS} to {MAX_RSA_BITS} bits (RFC 7518 section 3.3), this has {bits}");
+        let message =
+            format!("expected {MIN_RSA_BITS} to {MAX_RSA_BITS} bits (RFC 7518 section 3.3), this has {bits}");
         return Err(ConfigError::new("modulus", message));
     }
     let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte & 1 == 1);
@@ -186,7 +202,11 @@ mod tests {
     use crate::algorithm::Algorithm;
 
     fn hmac(secret: &[u8]) -> Result<(), String> {
-        Material::Hmac(secret.into()).check(Algorithm::HS256).map_err(|error| error.to_string())
+        let secret = Material::Hmac(secret.into());
+        secret
+            .refuse_guessable()
+            .and_then(|()| secret.check(Algorithm::HS256))
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -207,7 +227,8 @@ mod tests {
 
     #[test]
     fn public_keys_are_no_secrets_atk_02() {
-        let pem = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n";
+        let pem =
+            "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n";
         let jwk = r#"{"kty":"RSA","n":"AQAB","e":"AQAB","alg":"RS256"}"#;
         let mut spki = vec![0x30, 0x59, 0x30, 0x13];
         spki.extend((0..87).collect::<Vec<u8>>());

@@ -16,6 +16,8 @@ mod key;
 mod material;
 #[cfg(any(feature = "client", feature = "issue"))]
 mod sign;
+#[cfg(test)]
+mod vectors;
 
 pub(crate) use backend::random;
 #[cfg(feature = "issue")]

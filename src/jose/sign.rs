@@ -25,7 +25,9 @@ impl SigningKey {
 
     #[cfg(feature = "issue")]
     pub(crate) fn hmac(algorithm: Algorithm, secret: &Secret) -> Result<Self, ConfigError> {
-        Material::Hmac(secret.clone()).check(algorithm)?;
+        let material = Material::Hmac(secret.clone());
+        material.check(algorithm)?;
+        material.refuse_guessable()?;
         Self::new(algorithm, &EncodingKey::from_secret(secret.expose()))
     }
 
@@ -35,12 +37,18 @@ impl SigningKey {
             Family::Ed => EncodingKey::from_ed_pem(pem),
             Family::Rsa => EncodingKey::from_rsa_pem(pem),
             Family::Hmac => {
-                return Err(ConfigError::new("algorithm", "HMAC takes a secret, not a PEM: use JwtSigner::hmac"));
+                return Err(ConfigError::new(
+                    "algorithm",
+                    "HMAC takes a secret, not a PEM: use JwtSigner::hmac",
+                ));
             }
         };
         let key = key.map_err(|error| {
-            ConfigError::new("pem", format!("expected a private key for {algorithm} in PEM (PKCS #8, RSA also PKCS #1)"))
-                .with_source(error)
+            ConfigError::new(
+                "pem",
+                format!("expected a private key for {algorithm} in PEM (PKCS #8, RSA also PKCS #1)"),
+            )
+            .with_source(error)
         })?;
         Self::new(algorithm, &key)
     }

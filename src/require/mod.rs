@@ -80,5 +80,7 @@ mod service;
 
 pub use self::future::ResponseFuture;
 pub use self::layer::RequireLayer;
-pub use self::policy::{All, Any, ByPath, Claim, Deny, Policy, Scope, all, all_scopes, any, any_scope, claim, deny, scope};
+pub use self::policy::{
+    All, Any, ByPath, Claim, Deny, Policy, Scope, all, all_scopes, any, any_scope, claim, deny, scope,
+};
 pub use self::service::Require;

@@ -203,7 +203,9 @@ impl ByPath {
 
 /// Paths that some server or proxy would read as another one.
 fn is_ambiguous(path: &str) -> bool {
-    path.contains(['%', '\\', ';']) || path.split('/').skip(1).any(|part| matches!(part, "." | "..")) || path.contains("//")
+    path.contains(['%', '\\', ';'])
+        || path.split('/').skip(1).any(|part| matches!(part, "." | ".."))
+        || path.contains("//")
 }
 
 impl Policy for ByPath {
@@ -229,7 +231,8 @@ impl fmt::Debug for Any {
 
 impl fmt::Debug for ByPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths = |rules: &[(Cow<'static, str>, _)]| rules.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
+        let paths =
+            |rules: &[(Cow<'static, str>, _)]| rules.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
         f.debug_struct("ByPath")
             .field("exact", &paths(&self.exact))
             .field("below", &paths(&self.prefixes))
@@ -291,9 +294,15 @@ mod tests {
     #[test]
     fn together() {
         assert_eq!(check(&all([claim("n", 1).boxed(), scope("a").boxed()]), "/", "a"), Ok(()));
-        assert_eq!(check(&all([claim("n", 2).boxed(), scope("a").boxed()]), "/", "a"), Err(RejectionKind::Forbidden));
+        assert_eq!(
+            check(&all([claim("n", 2).boxed(), scope("a").boxed()]), "/", "a"),
+            Err(RejectionKind::Forbidden)
+        );
         assert_eq!(check(&any([claim("n", 2).boxed(), scope("a").boxed()]), "/", "a"), Ok(()));
-        assert_eq!(check(&any([claim("n", "1").boxed(), scope("b").boxed()]), "/", "a"), Err(RejectionKind::Forbidden));
+        assert_eq!(
+            check(&any([claim("n", "1").boxed(), scope("b").boxed()]), "/", "a"),
+            Err(RejectionKind::Forbidden)
+        );
         let undecided = any([deny().boxed(), unavailable.boxed(), deny().boxed()]);
         assert_eq!(check(&undecided, "/", "a"), Err(RejectionKind::Unavailable));
     }
@@ -305,8 +314,22 @@ mod tests {
             assert_eq!(check(&policy, allowed, ""), Ok(()), "{allowed}");
         }
         for refused in [
-            "/", "/open/", "/Open", "//open", "/open/../x", "/%6fpen", "/api", "/apix", "/api/admin/a", "/api//admin/a",
-            "/api/%61dmin/a", "/api/./admin/a", "/api/x/../admin/a", "/api/x;/a", "/api\\admin", "/other",
+            "/",
+            "/open/",
+            "/Open",
+            "//open",
+            "/open/../x",
+            "/%6fpen",
+            "/api",
+            "/apix",
+            "/api/admin/a",
+            "/api//admin/a",
+            "/api/%61dmin/a",
+            "/api/./admin/a",
+            "/api/x/../admin/a",
+            "/api/x;/a",
+            "/api\\admin",
+            "/other",
         ] {
             assert_eq!(check(&policy, refused, ""), Err(RejectionKind::Forbidden), "{refused}");
         }

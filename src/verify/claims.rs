@@ -141,7 +141,10 @@ mod tests {
         assert_eq!(date("1.5").nanos, 1_500_000_000);
         assert_eq!(date("-1.5").nanos, -1_500_000_000);
         assert_eq!(date("1e3"), date("1000"));
-        assert_eq!(date("1700000000.25").to_system_time(), Some(UNIX_EPOCH + Duration::new(1_700_000_000, 250_000_000)));
+        assert_eq!(
+            date("1700000000.25").to_system_time(),
+            Some(UNIX_EPOCH + Duration::new(1_700_000_000, 250_000_000))
+        );
         assert_eq!(date("-1").to_system_time(), None);
     }
 

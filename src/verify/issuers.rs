@@ -67,7 +67,9 @@ impl Verify for Issuers {
             let issuer = claims.issuer.as_deref().ok_or(Refused::Missing("iss"))?;
             self.verifiers
                 .iter()
-                .find(|verifier| verifier.issuer() == Some(issuer) && token.len() <= verifier.max_token_bytes())
+                .find(|verifier| {
+                    verifier.issuer() == Some(issuer) && token.len() <= verifier.max_token_bytes()
+                })
                 .ok_or(Refused::Issuer)
         })
     }

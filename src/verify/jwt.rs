@@ -113,7 +113,9 @@ fn try_verify<'v>(
                 Ok(found) => inner.prove_by_claim(keys, found, &compact, claims, &payload)?,
                 Err(later) => {
                     let (verifier, keys, token) = (verifier.clone(), Arc::clone(keys), token.to_owned());
-                    return Ok(Eventual::later(async move { verifier.inner.resume(&keys, later.await, &token) }));
+                    return Ok(Eventual::later(
+                        async move { verifier.inner.resume(&keys, later.await, &token) },
+                    ));
                 }
             }
         }
@@ -194,7 +196,10 @@ impl fmt::Debug for JwtVerifier {
         let rules = &self.inner.rules;
         f.debug_struct("JwtVerifier")
             .field("issuer", &rules.issuer.as_deref().unwrap_or("(insecure: any)"))
-            .field("audiences", if rules.audiences.is_empty() { &"(insecure: any)" } else { &rules.audiences })
+            .field(
+                "audiences",
+                if rules.audiences.is_empty() { &"(insecure: any)" } else { &rules.audiences },
+            )
             .field("types", &rules.types)
             .field("demand_expiry", &rules.demand_expiry)
             .field("leeway", &rules.leeway)
@@ -313,8 +318,14 @@ impl JwtVerifierBuilder {
     pub fn build(self) -> Result<JwtVerifier, ConfigError> {
         let exactly_one = |field, given: bool, any: bool| match (given, any) {
             (true, false) | (false, true) => Ok(()),
-            (true, true) => Err(ConfigError::new(field, format!("expected {field}(…) or insecure_any_{field}(), not both"))),
-            (false, false) => Err(ConfigError::new(field, format!("expected {field}(…), or insecure_any_{field}() to accept any"))),
+            (true, true) => Err(ConfigError::new(
+                field,
+                format!("expected {field}(…) or insecure_any_{field}(), not both"),
+            )),
+            (false, false) => Err(ConfigError::new(
+                field,
+                format!("expected {field}(…), or insecure_any_{field}() to accept any"),
+            )),
         };
         exactly_one("issuer", self.rules.issuer.is_some(), self.any_issuer)?;
         exactly_one("audience", !self.rules.audiences.is_empty(), self.any_audience)?;

@@ -41,7 +41,10 @@ impl Keys {
     /// When `alg` is not HS256, HS384 or HS512; when the secret is shorter than the hash (RFC 7518
     /// §3.2), made of one byte repeated, or the text or DER of a public key.
     pub fn hmac(alg: Algorithm, secret: impl Into<Secret>) -> Result<Self, ConfigError> {
-        Self::fixed(vec![VerifyingKey::new(alg, None, &Material::Hmac(secret.into()))?])
+        let secret = Material::Hmac(secret.into());
+        secret.check(alg)?;
+        secret.refuse_guessable()?;
+        Self::fixed(vec![VerifyingKey::new(alg, None, &secret)?])
     }
 
     /// One public key in PEM: `PUBLIC KEY`, `RSA PUBLIC KEY` or `CERTIFICATE`. It answers for tokens
@@ -70,8 +73,12 @@ impl Keys {
     /// # Errors
     ///
     /// As [`jwks`](Self::jwks), and when one of `algorithms` is not an RSA algorithm.
-    pub fn jwks_with_rsa(json: &[u8], algorithms: impl IntoIterator<Item = Algorithm>) -> Result<Self, ConfigError> {
-        let keys = parse_set(json, &Vec::from_iter(algorithms))?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    pub fn jwks_with_rsa(
+        json: &[u8],
+        algorithms: impl IntoIterator<Item = Algorithm>,
+    ) -> Result<Self, ConfigError> {
+        let keys =
+            parse_set(json, &Vec::from_iter(algorithms))?.into_iter().collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
             return Err(ConfigError::new("jwks", "expected at least one key that verifies signatures"));
         }
@@ -113,9 +120,13 @@ impl Keys {
         };
         let mut keys = fixed(self)?;
         for key in fixed(other)? {
-            let twin = |own: &VerifyingKey| own.key_id() == key.key_id() && own.algorithm() == key.algorithm();
+            let twin =
+                |own: &VerifyingKey| own.key_id() == key.key_id() && own.algorithm() == key.algorithm();
             if keys.iter().any(twin) {
-                return Err(ConfigError::new("keys", format!("expected one key without an id for {}", key.algorithm())));
+                return Err(ConfigError::new(
+                    "keys",
+                    format!("expected one key without an id for {}", key.algorithm()),
+                ));
             }
             keys.push(key);
         }
@@ -131,7 +142,9 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Source::Fixed(set) => f.debug_list().entries(set.keys()).finish(),
-            Source::ByClaim(keys) => f.debug_struct("ByClaim").field("claim", &keys.claim).finish_non_exhaustive(),
+            Source::ByClaim(keys) => {
+                f.debug_struct("ByClaim").field("claim", &keys.claim).finish_non_exhaustive()
+            }
         }
     }
 }

@@ -144,9 +144,8 @@ impl Rules {
             None => None,
             Some(read) => Some(read(payload).map_err(|_| Refused::Detail)?),
         };
-        let mut identity = Identity::builder(subject)
-            .scopes(named.scopes.unwrap_or(claims.scopes))
-            .boxed_detail(detail);
+        let mut identity =
+            Identity::builder(subject).scopes(named.scopes.unwrap_or(claims.scopes)).boxed_detail(detail);
         if let Some(issuer) = claims.issuer {
             let known = self.issuer.as_ref().filter(|known| ***known == *issuer).cloned();
             identity = identity.issuer(known.unwrap_or_else(|| issuer.into()));
@@ -188,7 +187,9 @@ fn scopes_of(value: Option<&Value>) -> Option<Scopes> {
     match value {
         None => Some(Scopes::none()),
         Some(Value::String(text)) => Scopes::parse(text).ok(),
-        Some(Value::Array(values)) => values.iter().map(|value| Scopes::parse(value.as_str()?).ok()).collect(),
+        Some(Value::Array(values)) => {
+            values.iter().map(|value| Scopes::parse(value.as_str()?).ok()).collect()
+        }
         Some(_) => None,
     }
 }

@@ -2,8 +2,8 @@
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
-    RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
 };
 use aws_lc_rs::{hmac, rand};
 
@@ -13,7 +13,7 @@ use crate::algorithm::Algorithm;
 use crate::error::ConfigError;
 
 pub(in crate::jose) enum Verifier {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -21,7 +21,8 @@ impl Verifier {
     pub(in crate::jose) fn new(algorithm: Algorithm, material: &Material) -> Result<Self, ConfigError> {
         let key = match material {
             Material::Hmac(secret) => {
-                return Ok(Self::Hmac(hmac::Key::new(hmac_algorithm(algorithm), secret.expose())));
+                let key = hmac::Key::new(hmac_algorithm(algorithm), secret.expose());
+                return Ok(Self::Hmac(Box::new(key)));
             }
             Material::Ec(point) if algorithm == Algorithm::ES256 => {
                 ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
@@ -63,7 +64,8 @@ fn rsa_parameters(algorithm: Algorithm) -> &'static RsaParameters {
 }
 
 pub(super) fn rsa_components(der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    let components = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key;
+    let components =
+        jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key;
     components(der).ok()
 }
 
@@ -81,14 +83,14 @@ pub(in crate::jose) use signing::Signer;
 
 #[cfg(any(feature = "client", feature = "issue"))]
 mod signing {
+    use aws_lc_rs::hmac;
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::rsa::KeySize;
     use aws_lc_rs::signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-        Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256,
-        RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair, RsaPublicKeyComponents,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+        EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
+        RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair, RsaPublicKeyComponents,
     };
-    use aws_lc_rs::hmac;
     use jsonwebtoken::EncodingKey;
 
     use super::{hmac_algorithm, rejected};
@@ -101,7 +103,7 @@ mod signing {
     pub(in crate::jose) enum Signer {
         Ec(EcdsaKeyPair),
         Ed(Ed25519KeyPair),
-        Hmac { key: hmac::Key, secret: Secret },
+        Hmac { key: Box<hmac::Key>, secret: Secret },
         Rsa { key: RsaKeyPair, encoding: &'static dyn RsaEncoding },
     }
 
@@ -109,7 +111,9 @@ mod signing {
         pub(in crate::jose) fn generate(algorithm: Algorithm) -> Result<Self, ConfigError> {
             let failed = || ConfigError::new("key", "no key could be generated");
             match algorithm.family() {
-                Family::Ec => EcdsaKeyPair::generate(ec_algorithm(algorithm)).map(Self::Ec).map_err(|_| failed()),
+                Family::Ec => {
+                    EcdsaKeyPair::generate(ec_algorithm(algorithm)).map(Self::Ec).map_err(|_| failed())
+                }
                 Family::Ed => Ed25519KeyPair::generate().map(Self::Ed).map_err(|_| failed()),
                 Family::Hmac => {
                     let mut secret = vec![0; 64];
@@ -123,7 +127,10 @@ mod signing {
             }
         }
 
-        pub(in crate::jose) fn from_key(algorithm: Algorithm, key: &EncodingKey) -> Result<Self, ConfigError> {
+        pub(in crate::jose) fn from_key(
+            algorithm: Algorithm,
+            key: &EncodingKey,
+        ) -> Result<Self, ConfigError> {
             let bytes = key.as_bytes();
             match algorithm.family() {
                 Family::Ec => EcdsaKeyPair::from_pkcs8(ec_algorithm(algorithm), bytes).map(Self::Ec),
@@ -136,7 +143,8 @@ mod signing {
         }
 
         fn hmac(algorithm: Algorithm, secret: Secret) -> Self {
-            Self::Hmac { key: hmac::Key::new(hmac_algorithm(algorithm), secret.expose()), secret }
+            let key = Box::new(hmac::Key::new(hmac_algorithm(algorithm), secret.expose()));
+            Self::Hmac { key, secret }
         }
 
         pub(in crate::jose) fn public(&self) -> Material {
@@ -153,7 +161,9 @@ mod signing {
 
         pub(in crate::jose) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
             match self {
-                Self::Ec(key) => key.sign(&SystemRandom::new(), message).ok().map(|tag| tag.as_ref().to_vec()),
+                Self::Ec(key) => {
+                    key.sign(&SystemRandom::new(), message).ok().map(|tag| tag.as_ref().to_vec())
+                }
                 Self::Ed(key) => Some(key.sign(message).as_ref().to_vec()),
                 Self::Hmac { key, .. } => Some(hmac::sign(key, message).as_ref().to_vec()),
                 Self::Rsa { key, encoding } => {

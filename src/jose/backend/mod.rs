@@ -7,7 +7,7 @@
 mod aws_lc;
 #[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 mod none;
-#[cfg(all(feature = "rust-crypto", any(test, not(feature = "aws-lc-rs"))))]
+#[cfg(all(feature = "rust-crypto", any(all(test, feature = "issue"), not(feature = "aws-lc-rs"))))]
 mod rust_crypto;
 
 #[cfg(feature = "aws-lc-rs")]
@@ -41,6 +41,63 @@ pub(super) fn rsa_components(der: &[u8]) -> Option<Material> {
     Some(Material::rsa(&n, &e))
 }
 
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 fn rejected() -> ConfigError {
     ConfigError::new("key", "the numbers are not those of a valid key")
+}
+
+#[cfg(all(test, feature = "issue", feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod tests {
+    use super::{aws_lc, rust_crypto};
+    use crate::algorithm::Algorithm;
+
+    /// The whole chain, signed by one backend and verified by the other, both ways: nothing panics
+    /// though both are in the build, and their verdicts are the same.
+    #[test]
+    fn both_backends_agree() {
+        const MESSAGE: &[u8] = b"header.payload";
+        for algorithm in Algorithm::ALL {
+            let theirs = rust_crypto::Signer::generate(algorithm).unwrap();
+            let ours = aws_lc::Signer::generate(algorithm).unwrap();
+            for (material, signature) in [
+                (theirs.public(), theirs.sign(MESSAGE).unwrap()),
+                (ours.public(), ours.sign(MESSAGE).unwrap()),
+            ] {
+                material.check(algorithm).unwrap();
+                let aws_lc = aws_lc::Verifier::new(algorithm, &material).unwrap();
+                let rust_crypto = rust_crypto::Verifier::new(algorithm, &material).unwrap();
+                let mut other = signature.clone();
+                other[10] ^= 1;
+                for (message, signature, expected) in [
+                    (MESSAGE, &signature[..], true),
+                    (b"header.another", &signature, false),
+                    (MESSAGE, &other, false),
+                    (MESSAGE, &signature[1..], false),
+                    (MESSAGE, &[], false),
+                    (MESSAGE, &vec![0; signature.len()], false),
+                ] {
+                    assert_eq!(aws_lc.verify(message, signature), expected, "{algorithm} {signature:?}");
+                    assert_eq!(rust_crypto.verify(message, signature), expected, "{algorithm} {signature:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_refuse_a_point_off_the_curve_atk_12() {
+        let mut point = vec![1; 65];
+        point[0] = 4;
+        let material = super::Material::Ec(point);
+        assert!(aws_lc::Verifier::new(Algorithm::ES256, &material).is_err());
+        assert!(rust_crypto::Verifier::new(Algorithm::ES256, &material).is_err());
+    }
+
+    #[test]
+    fn their_helpers_agree() {
+        assert_eq!(aws_lc::sha256(b"abc"), rust_crypto::sha256(b"abc"));
+        assert_eq!(aws_lc::rsa_components(b"no der"), rust_crypto::rsa_components(b"no der"));
+        let (mut a, mut b) = ([0; 16], [0; 16]);
+        assert!(aws_lc::random(&mut a).is_some() && rust_crypto::random(&mut b).is_some());
+        assert_ne!(a, b);
+    }
 }

@@ -30,7 +30,10 @@ impl Signer {
         Err(missing())
     }
 
-    pub(in crate::jose) fn from_key(_: Algorithm, _: &jsonwebtoken::EncodingKey) -> Result<Self, ConfigError> {
+    pub(in crate::jose) fn from_key(
+        _: Algorithm,
+        _: &jsonwebtoken::EncodingKey,
+    ) -> Result<Self, ConfigError> {
         Err(missing())
     }
 

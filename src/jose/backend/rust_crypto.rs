@@ -24,7 +24,8 @@ impl Verifier {
         };
         let algorithm = their(algorithm);
         // The provider parses the key at each call; parse it here once to refuse a bad one now.
-        (DEFAULT_PROVIDER.verifier_factory)(&algorithm, &key).map_err(|error| rejected().with_source(error))?;
+        (DEFAULT_PROVIDER.verifier_factory)(&algorithm, &key)
+            .map_err(|error| rejected().with_source(error))?;
         Ok(Self { algorithm, key })
     }
 
@@ -119,13 +120,18 @@ mod signing {
             Self::from_key(algorithm, &key)
         }
 
-        pub(in crate::jose) fn from_key(algorithm: Algorithm, key: &EncodingKey) -> Result<Self, ConfigError> {
+        pub(in crate::jose) fn from_key(
+            algorithm: Algorithm,
+            key: &EncodingKey,
+        ) -> Result<Self, ConfigError> {
             let utils = &DEFAULT_PROVIDER.key_utils;
             let public = match algorithm.family() {
                 Family::Ec => (utils.ec_pub_components_from_private_key)(key.as_bytes(), their(algorithm))
                     .map(|(_, x, y)| Material::Ec([&[4], x.as_slice(), y.as_slice()].concat())),
-                Family::Ed => (utils.ed_pub_components_from_private_key)(key.as_bytes(), &EllipticCurve::Ed25519)
-                    .map(Material::Ed),
+                Family::Ed => {
+                    (utils.ed_pub_components_from_private_key)(key.as_bytes(), &EllipticCurve::Ed25519)
+                        .map(Material::Ed)
+                }
                 Family::Hmac => Ok(Material::Hmac(Secret::from(key.as_bytes()))),
                 Family::Rsa => (utils.rsa_pub_components_from_private_key)(key.as_bytes())
                     .map(|(n, e)| Material::rsa(&n, &e)),

@@ -1,0 +1,46 @@
+//! Known attacks on token verifiers, and what meets them here.
+//!
+//! Each line names a case that happened to somebody. The tests that cover them carry the same ids as the
+//! comments there.
+//!
+//! # Algorithms and keys
+//!
+//! | attack | a case | here |
+//! |---|---|---|
+//! | `alg: none`, in any spelling | CVE-2015-9235 | there is no such algorithm to parse to |
+//! | a public key used as an HMAC secret | CVE-2022-29217, CVE-2023-48223 | a key has one algorithm from the moment it is made; the text or DER of a key is refused as a secret |
+//! | an empty or short secret | GHSA-8wpc-h4q6-8fxv | refused when the key is made |
+//! | a key that the token brings (`jwk`, `x5c`) or names (`jku`, `x5u`) | CVE-2018-0114, CVE-2024-21643 | never read |
+//! | an issuer that the token names | – | `Issuers` is an exact list; nothing is fetched for another |
+//! | a key id used as a path or a query | – | compared, nothing else |
+//! | `crit` ignored | CVE-2025-59420 | nothing is understood, so every `crit` refuses |
+//! | zero or edge values of ECDSA | CVE-2022-21449 | exact lengths, and a backend that checks the range |
+//! | weak or broken keys | CVE-2017-15361 | refused when the key is made |
+//! | other spellings of one signature | – | base64url without padding, with zero trailing bits |
+//!
+//! # Reading
+//!
+//! | attack | a case | here |
+//! |---|---|---|
+//! | a million dots | CVE-2025-30204 | the length first, then at most three dots are looked for, and nothing is allocated |
+//! | deep or wide JSON | CVE-2025-53864 | 32 levels, 512 members |
+//! | a member twice, also under an escaped name | – | refused at every depth |
+//! | a claim of a wrong type taken for absent | CVE-2026-25537 | a wrong type refuses |
+//! | numbers that overflow | – | saturating arithmetic on 128 bits |
+//! | JWE, JSON serialisation, PBES2, compressed content | CVE-2023-51774, CVE-2022-36083, CVE-2024-28176 | three parts of base64url, or nothing |
+//! | a part of an issuer's name | CVE-2024-53861 | byte for byte |
+//! | no audience checked | CVE-2023-22482 | demanded when the verifier is built |
+//! | an ID token, a logout token, a proof as access token | – | `typ`, and the claims that mark them |
+//!
+//! # At the door
+//!
+//! | attack | a case | here |
+//! |---|---|---|
+//! | two `Authorization` headers, two credentials in one | – | 400 |
+//! | odd spaces, tabs, bytes outside of ASCII | – | the grammar of RFC 9110 §11.4, nothing beside it |
+//! | `Connection: authorization` | CVE-2025-48865 | 400 |
+//! | a rule avoided by another spelling of the path | CVE-2025-54576 | rules are exact, prefixes fit no odd spelling, and what no rule names is refused |
+//! | an optional layer that lets bad tokens pass | CVE-2021-21378 | only a missing credential passes |
+//! | an identity left by somebody upstream | – | removed before anything else; the type cannot be made from outside without saying so |
+//! | an outage answered with 401, so that clients drop good sessions | – | 503, or gRPC's `UNAVAILABLE` |
+//! | tokens in logs | CVE-2019-11250 | the header is marked sensitive, and no `Debug` shows a secret |

@@ -1,0 +1,43 @@
+//! Every default, and why it is what it is.
+//!
+//! # Tokens
+//!
+//! | what | default | reason | change it with |
+//! |---|---|---|---|
+//! | issuer, audience | none: building fails | a token for another service, or from another issuer, is a good token of somebody else's (RFC 8725 §3.8, §3.9) | `insecure_any_issuer`, `insecure_any_audience` |
+//! | `exp` | demanded | a token that never ends cannot be outwaited | `insecure_allow_missing_expiry` |
+//! | `nbf`, `iat` | judged where present | RFC 7519 §4.1.5; a token from the future was made by a wrong clock or a forger | – |
+//! | leeway | 30 s | machines that keep time differ by less; verifiers in use allow 0 to 300 s | `with_leeway` |
+//! | `typ` | absent, `JWT`, `at+jwt` | excludes logout tokens, DPoP proofs and whatever else is typed (RFC 8725 §3.11) | `with_types`, `access_token_profile` |
+//! | `token_use` other than `access`, `at_hash`, `c_hash`, `events` | refused | they mark ID tokens, refresh tokens and logout tokens | `with_claim`, naming that claim |
+//! | length of a token | 16 KiB | servers allow one header about that much; real tokens are below 4 KiB | `with_max_token_bytes` |
+//! | JSON | 32 levels, 512 members, each name once | real tokens have 2 levels and some 20 members; the rest is an attack or a fault | – |
+//! | key id | 512 bytes | it is only compared; nothing longer is in use | – |
+//! | scopes | the claim `scope`, a string or an array of strings | RFC 8693 §4.2; some issuers write arrays | `with_scope_claim` |
+//! | subject | the claim `sub`, else `client_id`, else empty | RFC 7519 makes it optional; RFC 9068 does not | `with_subject_claim` |
+//!
+//! # Keys
+//!
+//! | what | default | reason |
+//! |---|---|---|
+//! | RSA | 2048 to 8192 bits, odd exponent of 3 to 33 bits, no ROCA modulus | RFC 7518 §3.3; what both backends compute with; CVE-2017-15361 |
+//! | HMAC | at least the size of the hash, and not guessable | RFC 7518 §3.2, RFC 8725 §3.5 |
+//! | an RSA key without `alg` | RS256 | the algorithm every issuer has to support (RFC 9068 §2.1) |
+//! | keys of one set | at most 100, each key id once, secret or public but not both | no provider publishes more; a published secret is none |
+//! | a key looked up by claim | the value is a string of at most 256 bytes | it is read before the signature is verified |
+//!
+//! # Refusals
+//!
+//! | what | default | reason | change it with |
+//! |---|---|---|---|
+//! | realm | `api` | RFC 6750 §3 wants at least one parameter in a challenge | [`with_realm`] |
+//! | `error_description` | one sentence for each kind, and one for an expired token | tells a client what to do, and an attacker nothing | [`terse`] |
+//! | `Retry-After` of an outage | 5 s | long enough not to add to it | [`with_retry_after`] |
+//! | body | empty | the status and the challenge say it all | [`Problem`], or a closure |
+//! | credentials over plain HTTP | accepted | behind a proxy every request looks plain; only you know the sign | [`https_only`] |
+//!
+//! [`with_realm`]: crate::respond::Challenge::with_realm
+//! [`terse`]: crate::respond::Challenge::terse
+//! [`with_retry_after`]: crate::Rejection::with_retry_after
+//! [`Problem`]: crate::respond::Problem
+//! [`https_only`]: crate::AuthenticateLayer::https_only
