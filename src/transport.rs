@@ -199,7 +199,9 @@ impl Door {
 
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    address.parse::<IpAddr>().map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
+    address
+        .parse::<IpAddr>()
+        .map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
 }
 
 impl From<BoxError> for Failed {
@@ -231,7 +233,10 @@ impl Error for Failed {
 
 impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door").field("deadline", &self.deadline).field("max_body", &self.max_body).finish_non_exhaustive()
+        f.debug_struct("Door")
+            .field("deadline", &self.deadline)
+            .field("max_body", &self.max_body)
+            .finish_non_exhaustive()
     }
 }
 
@@ -269,13 +274,24 @@ mod tests {
         for url in ["https://a.example", "https://a.example:8443/x?y=z", "https://127.0.0.1/"] {
             assert!(strict.url("url", url).is_ok() && loose.url("url", url).is_ok(), "{url}");
         }
-        for url in ["http://127.0.0.1/", "http://127.9.9.9:1/x", "http://[::1]:80/", "http://localhost:3000/"] {
+        for url in ["http://127.0.0.1/", "http://127.9.9.9:1/x", "http://[::1]:80/", "http://localhost:3000/"]
+        {
             assert!(strict.url("url", url).is_err() && loose.url("url", url).is_ok(), "{url}");
         }
         for url in [
-            "", "/x", "a.example", "http://a.example/", "http://127.0.0.1.example/", "http://10.0.0.1/",
-            "ftp://a.example/", "https://user@a.example/", "https://user:pass@a.example/", "https:///x",
-            "https://a.example/#x", "https://a.example/ x", "http://localhost.example/",
+            "",
+            "/x",
+            "a.example",
+            "http://a.example/",
+            "http://127.0.0.1.example/",
+            "http://10.0.0.1/",
+            "ftp://a.example/",
+            "https://user@a.example/",
+            "https://user:pass@a.example/",
+            "https:///x",
+            "https://a.example/#x",
+            "https://a.example/ x",
+            "http://localhost.example/",
         ] {
             assert!(strict.url("url", url).is_err() && loose.url("url", url).is_err(), "{url}");
         }
@@ -288,13 +304,16 @@ mod tests {
         assert!(matches!(large, Err(Failed::TooLarge)));
         let redirect = send(|| Response::builder().status(307).body(Full::default()).unwrap()).await;
         assert!(matches!(redirect, Err(Failed::Redirect(status)) if status == 307));
-        let encoded = send(|| Response::builder().header("content-encoding", "gzip").body(Full::default()).unwrap()).await;
+        let encoded =
+            send(|| Response::builder().header("content-encoding", "gzip").body(Full::default()).unwrap())
+                .await;
         assert!(matches!(encoded, Err(Failed::Encoded)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_deadline_covers_all_of_it() {
-        let service = tower::service_fn(|_| std::future::pending::<Result<Response<Full<Bytes>>, BoxError>>());
+        let service =
+            tower::service_fn(|_| std::future::pending::<Result<Response<Full<Bytes>>, BoxError>>());
         let door = Door::new(ServiceTransport::new(service), Duration::from_secs(3), 10);
         let before = tokio::time::Instant::now();
         let answer = door.send(Request::get("https://a.example/").body(Bytes::new()).unwrap()).await;

@@ -89,7 +89,8 @@ impl Api {
 
     fn service<B: Send + 'static>(
         &self,
-    ) -> impl Service<Request<B>, Response = Response<String>, Error = Infallible, Future: Send> + Clone + use<B> {
+    ) -> impl Service<Request<B>, Response = Response<String>, Error = Infallible, Future: Send> + Clone + use<B>
+    {
         let api = self.clone();
         tower::service_fn(move |request: Request<B>| {
             let answer = status(api.answer(&request));
@@ -209,7 +210,8 @@ async fn only_to_its_origins_atk_53() {
 async fn a_connection_takes_relative_uris_alone() {
     let api = Api::accepting_from(1);
     let service = AttachLayer::to_connection(numbers(false).1).layer(api.service());
-    for (uri, token) in [("/grpc.health.v1.Health/Check", "Bearer 1"), ("https://elsewhere.example/", "none")] {
+    for (uri, token) in [("/grpc.health.v1.Health/Check", "Bearer 1"), ("https://elsewhere.example/", "none")]
+    {
         service.clone().oneshot(get(uri)).await.unwrap();
         assert_eq!(api.seen().pop().as_deref(), Some(token), "{uri}");
     }
@@ -249,7 +251,9 @@ async fn one_permit_is_enough_for_every_path() {
             .layer(ConcurrencyLimitLayer::new(1))
             .service(api.service());
         // Sent twice, refused twice; then refused and kept; elsewhere; and, once it has cooled off, good.
-        for (uri, wait, status) in [(API, 0, 401), (API, 0, 401), ("/", 0, 401), (API, 11, 200), (API, 0, 200)] {
+        for (uri, wait, status) in
+            [(API, 0, 401), (API, 0, 401), ("/", 0, 401), (API, 11, 200), (API, 0, 200)]
+        {
             tokio::time::sleep(Duration::from_secs(wait)).await;
             let response = service.ready().await.unwrap().call(get(uri)).await.unwrap();
             assert_eq!(response.status(), status);
@@ -335,13 +339,17 @@ async fn a_message_can_be_what_says_that_the_token_is_bad_s0_c7() {
     };
     let send = async |message| {
         let (asked, layer) = layer(false);
-        let layer = layer.retry_unauthorized(CloneBody).refused_when(TokenContract::two_bttns().refusal().clone());
+        let layer =
+            layer.retry_unauthorized(CloneBody).refused_when(TokenContract::two_bttns().refusal().clone());
         let response = layer.layer(api(message)).oneshot(get(API)).await.unwrap();
         let status = response.status().as_u16();
         (status, response.into_body().collect().await.unwrap().to_bytes(), asked.load(SeqCst))
     };
     assert_eq!(send("Invalid token app_id").await, (200, "fine".into(), 2));
-    assert_eq!(send("Input validation failed").await, (400, r#"{"message":"Input validation failed"}"#.into(), 1));
+    assert_eq!(
+        send("Input validation failed").await,
+        (400, r#"{"message":"Input validation failed"}"#.into(), 1)
+    );
 }
 
 #[tokio::test]
@@ -391,15 +399,19 @@ async fn no_token_is_unavailable_in_grpc_m_grpc_4() {
             Eventual::now(Err(TokenError::permanent("unknown client")))
         }
     }
-    let server = tower::service_fn(|_: Request<Full<Bytes>>| async {
-        Ok::<_, Infallible>(status(500))
-    });
+    let server = tower::service_fn(|_: Request<Full<Bytes>>| async { Ok::<_, Infallible>(status(500)) });
     let service = AttachLayer::to_connection(Nothing).grpc().layer(server);
     let response = service.clone().oneshot(grpc_request()).await.unwrap();
-    assert_eq!((response.status().as_u16(), &response.headers()["grpc-status"]), (200, &"14".parse().unwrap()));
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["grpc-status"]),
+        (200, &"14".parse().unwrap())
+    );
     assert_eq!(response.headers()["content-type"], "application/grpc");
     let plain = Request::get("/").body(Full::default()).unwrap();
-    assert!(matches!(service.oneshot(plain).await, Err(AttachError::Token(_))), "what is not gRPC gets the error");
+    assert!(
+        matches!(service.oneshot(plain).await, Err(AttachError::Token(_))),
+        "what is not gRPC gets the error"
+    );
 }
 
 /// A body that comes in parts, and is not `Clone`.
@@ -409,7 +421,10 @@ impl http_body::Body for Parts {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(self.0.pop_front().map(|part| Ok(Frame::data(Bytes::from_static(part.as_bytes())))))
     }
 }
@@ -460,7 +475,8 @@ async fn redirects_never_carry_the_token_elsewhere_atk_53() {
                         None => uri.strip_suffix("/b").map(|start| format!("{start}/c")),
                     };
                     let response = Response::builder().status(if next.is_some() { status } else { 200 });
-                    let response = next.into_iter().fold(response, |response, next| response.header("location", next));
+                    let response =
+                        next.into_iter().fold(response, |response, next| response.header("location", next));
                     async move { Ok::<_, Infallible>(response.body(Full::<Bytes>::default()).unwrap()) }
                 });
                 let (_, attach) = layer(false);
@@ -478,7 +494,11 @@ async fn redirects_never_carry_the_token_elsewhere_atk_53() {
                 assert_eq!(seen.len(), 3, "{status} {location}");
                 assert_eq!(seen[0].1, "Bearer 1");
                 for (uri, token) in &seen[1..] {
-                    assert_eq!(token, if same { "Bearer 1" } else { "none" }, "{status} {uri} outside: {outside}");
+                    assert_eq!(
+                        token,
+                        if same { "Bearer 1" } else { "none" },
+                        "{status} {uri} outside: {outside}"
+                    );
                 }
             }
         }
@@ -490,7 +510,10 @@ fn there_is_no_way_to_plain_http_but_loopback_that_was_asked_for_atk_55() {
     let source = || StaticToken::new(Scheme::Bearer, "abc").unwrap();
     assert!(AttachLayer::to("http://127.0.0.1:3000", source()).is_err());
     assert!(AttachLayer::to("http://api.example", source()).is_err());
-    assert!(AttachLayer::to(Origins::insecure_http_loopback(["http://127.0.0.1:3000"]).unwrap(), source()).is_ok());
+    assert!(
+        AttachLayer::to(Origins::insecure_http_loopback(["http://127.0.0.1:3000"]).unwrap(), source())
+            .is_ok()
+    );
 }
 
 #[test]

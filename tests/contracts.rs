@@ -91,7 +91,11 @@ impl Double {
         Self { origin, seen }
     }
 
-    fn source(&self, contract: TokenContract, credentials: Credentials) -> Result<FetchedSource, ConfigError> {
+    fn source(
+        &self,
+        contract: TokenContract,
+        credentials: Credentials,
+    ) -> Result<FetchedSource, ConfigError> {
         FetchedSource::new(contract, &format!("{}/token", self.origin), credentials, transport())
             .map(|source| source.with_clock(ManualClock::at(NOW)))
     }
@@ -143,7 +147,9 @@ async fn two_bttns_s0_c1_s0_c2_s0_c6() {
         let query = seen.query();
         match (query.get("app_id").map(String::as_str), query.get("secret").map(String::as_str)) {
             (Some("example-app"), Some(SECRET)) => answer(200, r#""eyJ.abc""#),
-            (Some(_), Some(_)) => answer(400, r#"{"message":"Invalid app_id or secret","code":"BAD_REQUEST"}"#),
+            (Some(_), Some(_)) => {
+                answer(400, r#"{"message":"Invalid app_id or secret","code":"BAD_REQUEST"}"#)
+            }
             _ => answer(400, r#"{"message":"Input validation failed","code":"BAD_REQUEST","issues":[]}"#),
         }
     })
@@ -170,7 +176,8 @@ async fn a_lifetime_with_its_unit_goes_along_s0_c5() {
 async fn the_request_is_a_secret_and_is_not_sent_on_s0_c4_atk_54() {
     for status in [301, 302, 303, 307, 308] {
         let server = Double::new(move |seen| {
-            let mut response = if seen.uri.path() == "/token" { answer(status, "") } else { answer(200, r#""abc""#) };
+            let mut response =
+                if seen.uri.path() == "/token" { answer(status, "") } else { answer(200, r#""abc""#) };
             response.headers_mut().insert("location", "/elsewhere".parse().unwrap());
             response
         })
@@ -232,14 +239,21 @@ async fn gifthub_s1_c2_s1_c5_s1_c6() {
     assert_eq!(token.header_value(), "Bearer eyJ.abc.def");
     assert!(server.last().body.is_empty() && server.last().uri.query().is_none());
 
-    let wrong = server.token(TokenContract::gifthub(), Credentials::client("example-app", "canary")).await.unwrap_err();
+    let wrong = server
+        .token(TokenContract::gifthub(), Credentials::client("example-app", "canary"))
+        .await
+        .unwrap_err();
     assert_eq!(wrong.to_string(), "the token endpoint answered 403");
     assert!(!wrong.is_transient());
 
     for bad in ["canary\n", "can\u{7}ary", "canary\r\nx: y", "canary\u{e9}", " canary", ""] {
-        let error = server.source(TokenContract::gifthub(), Credentials::client("example-app", bad)).unwrap_err();
+        let error =
+            server.source(TokenContract::gifthub(), Credentials::client("example-app", bad)).unwrap_err();
         assert!(!is_secret(&shown(&error)), "{error}");
-        assert!(server.source(TokenContract::gifthub(), Credentials::client(bad, SECRET)).is_err(), "{bad:?}");
+        assert!(
+            server.source(TokenContract::gifthub(), Credentials::client(bad, SECRET)).is_err(),
+            "{bad:?}"
+        );
     }
 }
 
@@ -249,10 +263,13 @@ async fn ages_count_from_before_the_request_s1_c4() {
     let slow = clock.clone();
     let service = tower::service_fn(move |_: http::Request<Full<Bytes>>| {
         slow.advance(Duration::from_secs(100));
-        async { http::Response::builder().header("authorization", "Bearer abc").body(Full::<Bytes>::default()) }
+        async {
+            http::Response::builder().header("authorization", "Bearer abc").body(Full::<Bytes>::default())
+        }
     });
     let transport = ServiceTransport::new(service);
-    let source = FetchedSource::new(TokenContract::gifthub(), "https://gifthub.example/auth/jwt", client(), transport);
+    let source =
+        FetchedSource::new(TokenContract::gifthub(), "https://gifthub.example/auth/jwt", client(), transport);
     let token = source.unwrap().with_clock(clock.clone()).token().await.unwrap();
     assert_eq!(token.expires_at(), Some(clock.now() + Duration::from_secs(3500)));
 }
@@ -276,7 +293,8 @@ async fn botlhale_as_a_form_and_in_parts_s2_c1_s2_c2() {
     let multipart = TokenContract::botlhale().with_encoding(Encoding::Multipart);
     assert_eq!(server.token(multipart, credentials()).await.unwrap(), "eyJ.id");
     let seen = server.last();
-    let boundary = seen.header("content-type").unwrap().strip_prefix("multipart/form-data; boundary=").unwrap();
+    let boundary =
+        seen.header("content-type").unwrap().strip_prefix("multipart/form-data; boundary=").unwrap();
     assert!((1..=70).contains(&boundary.len()) && !SECRET.contains(boundary));
     let expected = format!(
         "--{boundary}\r\nContent-Disposition: form-data; name=\"REFRESH_TOKEN\"\r\n\r\n{SECRET}\r\n--{boundary}--\r\n"
@@ -290,20 +308,33 @@ async fn botlhale_s2_c4_s2_c5() {
     let credentials = Credentials::client("api-key", "api-key").with_refresh_token(SECRET);
     let contract = TokenContract::botlhale().with_client_auth(ClientAuth::Basic);
     server.token(contract, credentials).await.unwrap();
-    assert_eq!(server.last().header("authorization"), Some(&*format!("Basic {}", STANDARD.encode("api-key:api-key"))));
+    assert_eq!(
+        server.last().header("authorization"),
+        Some(&*format!("Basic {}", STANDARD.encode("api-key:api-key")))
+    );
 
-    for url in ["http://api.botlhale.xyz/generateAuthToken", "ftp://api.botlhale.xyz/", "/generateAuthToken"] {
-        let source = FetchedSource::new(TokenContract::botlhale(), url, Credentials::refresh_token(SECRET), transport());
+    for url in ["http://api.botlhale.xyz/generateAuthToken", "ftp://api.botlhale.xyz/", "/generateAuthToken"]
+    {
+        let source = FetchedSource::new(
+            TokenContract::botlhale(),
+            url,
+            Credentials::refresh_token(SECRET),
+            transport(),
+        );
         assert!(source.is_err(), "{url}");
     }
     let strict = ServiceTransport::new(Client::builder(TokioExecutor::new()).build_http());
     let url = format!("{}/token", server.origin);
-    assert!(FetchedSource::new(TokenContract::botlhale(), &url, Credentials::refresh_token(SECRET), strict).is_err());
+    assert!(
+        FetchedSource::new(TokenContract::botlhale(), &url, Credentials::refresh_token(SECRET), strict)
+            .is_err()
+    );
 }
 
 #[tokio::test]
 async fn botlhale_keeps_the_refresh_token_and_shows_it_nowhere_s2_c6() {
-    let server = Double::new(|_| answer(400, r#"{"__type":"NotAuthorizedException","message":"canary"}"#)).await;
+    let server =
+        Double::new(|_| answer(400, r#"{"__type":"NotAuthorizedException","message":"canary"}"#)).await;
     let source = server.source(TokenContract::botlhale(), Credentials::refresh_token(SECRET)).unwrap();
     let error = source.token().await.unwrap_err();
     assert!(!error.is_transient());
@@ -316,7 +347,8 @@ async fn botlhale_keeps_the_refresh_token_and_shows_it_nowhere_s2_c6() {
 async fn client_credentials_s3_c1_m_6749_1_m_6749_2() {
     let server = Double::new(|_| standard_answer()).await;
     assert_eq!(server.token(TokenContract::spotnana(), client()).await.unwrap(), "abc");
-    let pairs = [("client_id", "example-app"), ("client_secret", SECRET), ("grant_type", "client_credentials")];
+    let pairs =
+        [("client_id", "example-app"), ("client_secret", SECRET), ("grant_type", "client_credentials")];
     let expected: BTreeMap<_, _> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     assert_eq!((server.last().method.clone(), server.last().form()), (Method::POST, expected));
     assert_eq!(server.last().header("authorization"), None);
@@ -349,9 +381,15 @@ async fn spotnana_says_when_to_come_back_s3_c3() {
 #[tokio::test]
 async fn netbird_by_token_and_by_provider_s4_c1() {
     let pat = "nbp_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA0uCPlr";
-    for (scheme, expected) in [(Scheme::Token, format!("Token {pat}")), (Scheme::Bearer, format!("Bearer {pat}"))] {
+    for (scheme, expected) in
+        [(Scheme::Token, format!("Token {pat}")), (Scheme::Bearer, format!("Bearer {pat}"))]
+    {
         let token = StaticToken::new(scheme, pat).unwrap().token().await.unwrap();
-        assert_eq!(token.header_value(), &expected, "the word is what was said, whatever the token looks like");
+        assert_eq!(
+            token.header_value(),
+            &expected,
+            "the word is what was said, whatever the token looks like"
+        );
     }
     let server = Double::new(|_| standard_answer()).await;
     let source = server.source(TokenContract::netbird(), client()).unwrap();
@@ -378,12 +416,18 @@ async fn what_a_grant_can_ask_for() {
     assert!(server.token(exchange, credentials).await.is_err(), "issued_token_type is missing");
     let form = server.last().form();
     assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:token-exchange");
-    assert_eq!((&*form["subject_token"], &*form["subject_token_type"]), ("subject.to.ken", "urn:ietf:params:oauth:token-type:jwt"));
+    assert_eq!(
+        (&*form["subject_token"], &*form["subject_token_type"]),
+        ("subject.to.ken", "urn:ietf:params:oauth:token-type:jwt")
+    );
 
     let refresh = TokenContract::refresh_token().with_client_auth(ClientAuth::Post);
     server.token(refresh, client().with_refresh_token("r+1")).await.unwrap();
     let form = server.last().form();
-    assert_eq!((&*form["grant_type"], &*form["refresh_token"], &*form["client_id"]), ("refresh_token", "r+1", "example-app"));
+    assert_eq!(
+        (&*form["grant_type"], &*form["refresh_token"], &*form["client_id"]),
+        ("refresh_token", "r+1", "example-app")
+    );
 }
 
 fn payload(token: &str) -> Value {
@@ -409,7 +453,10 @@ async fn private_keys_sign_each_request_anew_m_7523_1() {
         for _ in 0..2 {
             source.token().await.unwrap();
             let form = server.last().form();
-            assert_eq!(form["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+            assert_eq!(
+                form["client_assertion_type"],
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+            );
             assert_eq!((&*form["client_id"], form.get("client_secret")), ("example-app", None));
             let assertion = &form["client_assertion"];
             let identity = verifier.verify(&Credential::new(Scheme::Bearer, assertion)).await.unwrap();
@@ -425,12 +472,18 @@ async fn private_keys_sign_each_request_anew_m_7523_1() {
 #[tokio::test]
 async fn a_jwt_as_the_grant() {
     let server = Double::new(|_| standard_answer()).await;
-    let key = AssertionKey::generate(Algorithm::ES256).unwrap().with_subject("alice").with_audience("https://id.example");
+    let key = AssertionKey::generate(Algorithm::ES256)
+        .unwrap()
+        .with_subject("alice")
+        .with_audience("https://id.example");
     server.token(TokenContract::jwt_bearer(), Credentials::client_key("example-app", key)).await.unwrap();
     let form = server.last().form();
     assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:jwt-bearer");
     let claims = payload(&form["assertion"]);
-    assert_eq!((&claims["iss"], &claims["sub"], &claims["aud"]), (&json!("example-app"), &json!("alice"), &json!("https://id.example")));
+    assert_eq!(
+        (&claims["iss"], &claims["sub"], &claims["aud"]),
+        (&json!("example-app"), &json!("alice"), &json!("https://id.example"))
+    );
 }
 
 #[tokio::test]

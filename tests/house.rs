@@ -55,7 +55,10 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
     ),
     ("require", &["credential", "identity", "rejection", "request_head", "respond", "scope"]),
     // Floor 4: edges.
-    ("integrations", &["credential", "error", "eventual", "identity", "rejection", "request_head", "respond", "transport"]),
+    (
+        "integrations",
+        &["credential", "error", "eventual", "identity", "rejection", "request_head", "respond", "transport"],
+    ),
     ("manual", &[]),
     ("test_util", &["clock"]),
     ("lib", &["*"]),

@@ -53,7 +53,7 @@ where
     fn new(answer: F) -> Self {
         let (asked, clock) = (Arc::default(), ManualClock::at(NOW));
         let endpoint = Endpoint { asked: Arc::clone(&asked), clock: clock.clone(), answer };
-        Self { asked, clock: clock.clone(), source: CachedSource::with_clock(endpoint, clock) }
+        Self { asked, clock: clock.clone(), source: CachedSource::new(endpoint).with_clock(clock) }
     }
 
     async fn token(&self) -> Result<String, String> {
@@ -341,6 +341,20 @@ async fn dropping_the_source_ends_its_refresh() {
     assert!(waiting.await.unwrap_err().is_transient());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_is_a_failure_like_any_other() {
+    let story = Story::new(|number, clock| match number {
+        1 => Eventual::later(async { panic!("on purpose") }),
+        _ => Eventual::now(Ok(numbered(number, &clock, HOUR))),
+    });
+    for _ in 0..100 {
+        assert_eq!(story.token().await, Err("the refresh ended without an outcome".into()));
+    }
+    assert_eq!(story.asked(), 1);
+    advance(secs(2)).await;
+    assert_eq!(story.token().await, Ok("2".into()));
+}
+
 #[test]
 fn no_runtime_is_needed_until_there_is_something_to_wait_for() {
     let story = Story::new(slow_hour);
@@ -383,7 +397,8 @@ impl Rotating {
                 endpoint.answer(request).await
             }
         });
-        let contract = TokenContract::refresh_token().with_client_auth(tower_bearer::contract::ClientAuth::None);
+        let contract =
+            TokenContract::refresh_token().with_client_auth(tower_bearer::contract::ClientAuth::None);
         let credentials = Credentials::refresh_token("r1");
         FetchedSource::new(contract, "https://id.example/token", credentials, ServiceTransport::new(service))
             .unwrap()
@@ -422,7 +437,7 @@ async fn a_new_refresh_token_is_saved_before_anything_is_used_s2_c6_atk_57() {
             Ok(())
         })
     });
-    let source = CachedSource::with_clock(source, clock.clone());
+    let source = CachedSource::new(source).with_clock(clock.clone());
     // Whoever asked goes away in the middle of it.
     drop(source.token());
     sleep(Duration::from_millis(1500)).await;
@@ -432,7 +447,10 @@ async fn a_new_refresh_token_is_saved_before_anything_is_used_s2_c6_atk_57() {
     assert_eq!(source.token().await.unwrap().expose(), "for-r1");
     advance(secs(60)).await;
     assert_eq!(source.token().await.unwrap().expose(), "for-r2");
-    assert_eq!((&**endpoint.seen.lock().unwrap(), &**saved.lock().unwrap()), (&["r1".into(), "r2".into()][..], &["r2".into(), "r3".into()][..]));
+    assert_eq!(
+        (&**endpoint.seen.lock().unwrap(), &**saved.lock().unwrap()),
+        (&["r1".into(), "r2".into()][..], &["r2".into(), "r3".into()][..])
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,8 +28,11 @@ use crate::flags::{Contract, Flags, Follow};
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
 pub(crate) type HttpService = BoxCloneSyncService<Request<Full<Bytes>>, Response<Body>, BoxError>;
-pub(crate) type GrpcService =
-    BoxCloneSyncService<Request<tonic::body::Body>, Response<tonic::body::Body>, AttachError<tonic::transport::Error>>;
+pub(crate) type GrpcService = BoxCloneSyncService<
+    Request<tonic::body::Body>,
+    Response<tonic::body::Body>,
+    AttachError<tonic::transport::Error>,
+>;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than any unary request of the health service.

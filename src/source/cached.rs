@@ -28,13 +28,13 @@ const COOL_OFF: Duration = Duration::from_secs(10);
 pub struct CachedSource<S> {
     shared: Arc<Shared<S>>,
     flight: Arc<SingleFlight<Outcome>>,
+    clock: SharedClock,
 }
 
 type Outcome = Result<Token, TokenError>;
 
 struct Shared<S> {
     source: S,
-    clock: SharedClock,
     state: Mutex<State>,
 }
 
@@ -72,39 +72,45 @@ impl<S: TokenSource> CachedSource<S> {
     /// Keeps what `source` gives. Nothing is asked for before the first call, and no runtime is needed
     /// until then.
     pub fn new(source: S) -> Self {
-        Self::with_shared_clock(source, SharedClock::default())
+        let shared = Shared { source, state: Mutex::default() };
+        Self {
+            shared: Arc::new(shared),
+            flight: Arc::new(SingleFlight::new()),
+            clock: SharedClock::default(),
+        }
     }
 
     /// The clock that phases are judged by, next to the timer.
-    pub fn with_clock(source: S, clock: impl Clock) -> Self {
-        Self::with_shared_clock(source, SharedClock::new(clock))
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = SharedClock::new(clock);
+        self
     }
 
-    fn with_shared_clock(source: S, clock: SharedClock) -> Self {
-        let shared = Shared { source, clock, state: Mutex::default() };
-        Self { shared: Arc::new(shared), flight: Arc::new(SingleFlight::new()) }
+    fn refresh(&self) -> impl Future<Output = Outcome> + Send + use<S> {
+        refresh(Arc::clone(&self.shared), self.clock.clone())
     }
 
     fn wait(&self) -> Eventual<Outcome> {
-        let shared = Arc::clone(&self.shared);
-        let flight = self.flight.join((), refresh(Arc::clone(&shared)));
+        let (shared, clock) = (Arc::clone(&self.shared), self.clock.clone());
+        let flight = self.flight.join((), self.refresh());
         Eventual::later(async move {
             let failed = match flight.await {
                 Some(Ok(token)) => return Ok(token),
                 Some(Err(error)) => error,
-                None => TokenError::transient("the refresh ended without an outcome"),
+                None => shared.end_without_outcome(),
             };
-            shared.usable().ok_or(failed)
+            shared.usable(&clock).ok_or(failed)
         })
     }
 }
 
 impl<S: TokenSource> TokenSource for CachedSource<S> {
     fn token(&self) -> Eventual<Outcome> {
-        match self.shared.standing() {
+        match self.shared.standing(&self.clock) {
             Standing::Good(token) => Eventual::now(Ok(token)),
             Standing::Stale(token) => {
-                self.flight.begin((), refresh(Arc::clone(&self.shared)));
+                self.flight.begin((), self.refresh());
                 Eventual::now(Ok(token))
             }
             Standing::Fails(error) => Eventual::now(Err(error)),
@@ -121,16 +127,16 @@ impl<S: TokenSource> TokenSource for CachedSource<S> {
 }
 
 /// One refresh: as many tries as fit into the budget. It runs in a flight, so there is one at a time.
-async fn refresh<S: TokenSource>(shared: Arc<Shared<S>>) -> Outcome {
+async fn refresh<S: TokenSource>(shared: Arc<Shared<S>>, clock: SharedClock) -> Outcome {
     // Whoever began this looked before it began: another flight may have landed since.
-    match shared.standing() {
+    match shared.standing(&clock) {
         Standing::Good(token) => return Ok(token),
         Standing::Fails(error) => return Err(error),
         Standing::Stale(_) | Standing::Wanting => {}
     }
     let deadline = Instant::now() + BUDGET;
     loop {
-        let asked = Moment::now(&shared.clock);
+        let asked = Moment::now(&clock);
         let late = |_| Err(TokenError::transient("no token came in time"));
         match timeout_at(deadline, shared.source.token()).await.unwrap_or_else(late) {
             Ok(token) => {
@@ -143,22 +149,39 @@ async fn refresh<S: TokenSource>(shared: Arc<Shared<S>>) -> Outcome {
                     return Err(error);
                 }
                 sleep_until(until).await;
+                // A machine that was suspended wakes up late.
+                if Instant::now() >= deadline {
+                    return Err(error);
+                }
             }
         }
     }
 }
 
 impl<S> Shared<S> {
-    fn standing(&self) -> Standing {
-        let now = Moment::now(&self.clock);
+    fn standing(&self, clock: &SharedClock) -> Standing {
+        let now = Moment::now(clock);
         self.lock().standing(now)
     }
 
     /// The current token if it has not expired.
-    fn usable(&self) -> Option<Token> {
-        let now = Moment::now(&self.clock);
+    fn usable(&self, clock: &SharedClock) -> Option<Token> {
+        let now = Moment::now(clock);
         let state = self.lock();
         state.current.as_ref().filter(|own| own.windows.stage(now) < Stage::Gone).map(|own| own.token.clone())
+    }
+
+    /// The source panicked, or there is no runtime. That is a failure like any other, and one for all.
+    fn end_without_outcome(&self) -> TokenError {
+        let mut state = self.lock();
+        match state.failure.as_ref().filter(|failure| failure.until > Instant::now()) {
+            Some(failure) => failure.error.clone(),
+            None => {
+                let error = TokenError::transient("the refresh ended without an outcome");
+                state.fail(&error);
+                error
+            }
+        }
     }
 
     /// A panic elsewhere leaves it whole: each change is one assignment after another that cannot fail.
@@ -216,7 +239,7 @@ impl State {
 
 impl<S> Clone for CachedSource<S> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), flight: Arc::clone(&self.flight) }
+        Self { shared: Arc::clone(&self.shared), flight: Arc::clone(&self.flight), clock: self.clock.clone() }
     }
 }
 

@@ -35,6 +35,7 @@ pub struct FetchedSource {
     flight: Arc<SingleFlight<Result<Token, TokenError>>>,
 }
 
+#[derive(Clone)]
 struct Fetcher {
     contract: TokenContract,
     endpoint: Uri,
@@ -42,7 +43,7 @@ struct Fetcher {
     rotation: Rotation,
     door: Door,
     clock: SharedClock,
-    posts: AtomicBool,
+    posts: Arc<AtomicBool>,
 }
 
 impl FetchedSource {
@@ -62,7 +63,7 @@ impl FetchedSource {
         let door = Door::new(transport, DEADLINE, MAX_BODY);
         let endpoint = door.url("token endpoint", endpoint)?;
         let rotation = Rotation::new(credentials.refresh_token.clone());
-        let posts = AtomicBool::new(false);
+        let posts = Arc::new(AtomicBool::new(false));
         let fetcher =
             Fetcher { contract, endpoint, credentials, rotation, door, clock: SharedClock::default(), posts };
         fetcher.check()?;
@@ -83,10 +84,7 @@ impl FetchedSource {
     }
 
     fn with(mut self, change: impl FnOnce(&mut Fetcher)) -> Self {
-        // Shared only once it is in use, by the clones of a finished source.
-        if let Some(fetcher) = Arc::get_mut(&mut self.fetcher) {
-            change(fetcher);
-        }
+        change(Arc::make_mut(&mut self.fetcher));
         self
     }
 }

@@ -23,9 +23,10 @@ where
     }
 }
 
-/// The refresh token in use.
+/// The refresh token in use. Clones share it.
+#[derive(Clone)]
 pub(super) struct Rotation {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     saver: Option<Arc<dyn SaveRefreshToken>>,
 }
 
@@ -36,7 +37,7 @@ struct State {
 
 impl Rotation {
     pub(super) fn new(token: Option<Secret>) -> Self {
-        Self { state: Mutex::new(State { token, saved: true }), saver: None }
+        Self { state: Arc::new(Mutex::new(State { token, saved: true })), saver: None }
     }
 
     pub(super) fn saved_by(&mut self, saver: Arc<dyn SaveRefreshToken>) {
