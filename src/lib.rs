@@ -119,6 +119,8 @@ mod algorithm;
 #[cfg(feature = "client")]
 pub mod attach;
 pub mod authenticate;
+#[cfg(feature = "client")]
+pub mod challenge;
 mod clock;
 #[cfg(feature = "client")]
 pub mod contract;
