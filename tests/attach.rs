@@ -438,7 +438,8 @@ async fn a_stream_goes_out_again_within_the_limit_and_not_beyond_atk_58() {
             let log = Arc::clone(&log);
             async move {
                 let good = token_of(&request) == "Bearer 2";
-                log.lock().unwrap().push(request.into_body().collect().await?.to_bytes());
+                let body = request.into_body().collect().await?.to_bytes();
+                log.lock().unwrap().push(body);
                 Ok::<_, Infallible>(status(if good { 200 } else { 401 }))
             }
         });

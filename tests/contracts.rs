@@ -350,7 +350,7 @@ async fn client_credentials_s3_c1_m_6749_1_m_6749_2() {
     let pairs =
         [("client_id", "example-app"), ("client_secret", SECRET), ("grant_type", "client_credentials")];
     let expected: BTreeMap<_, _> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    assert_eq!((server.last().method.clone(), server.last().form()), (Method::POST, expected));
+    assert_eq!((server.last().method, server.last().form()), (Method::POST, expected));
     assert_eq!(server.last().header("authorization"), None);
 
     let odd = || Credentials::client("a:b c", "p%+&=\u{e9}");

@@ -64,7 +64,8 @@ fn nothing_outbound_shows_a_secret_m_x_3() {
     let service = tower::service_fn(|_: Request<http_body_util::Full<bytes::Bytes>>| async {
         Err::<Response<http_body_util::Full<bytes::Bytes>>, _>(std::io::Error::other("nobody is there"))
     });
-    let credentials = Credentials::client("app", CANARY).with_refresh_token(CANARY).with_subject_token(CANARY);
+    let credentials =
+        Credentials::client("app", CANARY).with_refresh_token(CANARY).with_subject_token(CANARY);
     let fetched = |contract: TokenContract| {
         let transport = ServiceTransport::new(service);
         FetchedSource::new(contract, "https://id.example/token", credentials.clone(), transport).unwrap()
@@ -111,9 +112,11 @@ async fn no_outbound_failure_shows_a_secret_m_x_3() {
         TokenContract::refresh_token(),
         TokenContract::token_exchange("urn:x"),
     ] {
-        let credentials = Credentials::client("app", CANARY).with_refresh_token(CANARY).with_subject_token(CANARY);
+        let credentials =
+            Credentials::client("app", CANARY).with_refresh_token(CANARY).with_subject_token(CANARY);
         let transport = ServiceTransport::new(service);
-        let source = FetchedSource::new(contract, "https://id.example/token", credentials, transport).unwrap();
+        let source =
+            FetchedSource::new(contract, "https://id.example/token", credentials, transport).unwrap();
         let source = CachedSource::new(source);
         let error = source.token().await.unwrap_err();
         assert!(!chain(&error).contains("canary"), "{}", chain(&error));

@@ -28,6 +28,7 @@ use crate::flags::{Contract, Flags, Follow};
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
 pub(crate) type HttpService = BoxCloneSyncService<Request<Full<Bytes>>, Response<Body>, BoxError>;
+type Network = BoxCloneSyncService<Request<Full<Bytes>>, Response<Incoming>, BoxError>;
 pub(crate) type GrpcService = BoxCloneSyncService<
     Request<tonic::body::Body>,
     Response<tonic::body::Body>,
@@ -114,9 +115,7 @@ pub(crate) fn grpc(
 }
 
 /// A hyper client, with TLS where it is needed: not every machine has certificates.
-fn network(
-    tls: bool,
-) -> Result<BoxCloneSyncService<Request<Full<Bytes>>, Response<Incoming>, BoxError>, ConfigError> {
+fn network(tls: bool) -> Result<Network, ConfigError> {
     let mut tcp = HttpConnector::new();
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     tcp.set_nodelay(true);

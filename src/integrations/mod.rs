@@ -4,3 +4,5 @@
 pub mod axum;
 #[cfg(feature = "https")]
 pub mod https;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
