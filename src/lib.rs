@@ -1,5 +1,5 @@
 //! Tower middleware for requests that carry a token: one layer tells good credentials from bad on the
-//! way in, another says what the caller may do.
+//! way in, another says what the caller may do, a third puts fresh tokens on what goes out.
 //!
 //! # The story
 //!
@@ -8,6 +8,9 @@
 //! verifier and puts the identity into the request's extensions; [`RequireLayer`] asks a
 //! [`Policy`](require::Policy) whether that identity may make that request; a responder
 //! ([`respond::Respond`]) writes refusals, as HTTP or as gRPC, whichever the request speaks.
+//!
+//! On the way out (feature `client`) a `source::TokenSource` yields a `Token`, and an `AttachLayer` puts it on
+//! requests to the origins it is bound to.
 //!
 //! The layers know nothing of axum, tonic or hyper: they work over any tower service of `http` requests,
 //! whatever its bodies and errors.
@@ -93,6 +96,9 @@
 //! | change what a refusal looks like | [`respond`] |
 //! | take the caller as an axum extractor | [`integrations`] |
 //! | sign access tokens and publish keys (feature `issue`) | `issue` |
+//! | put tokens on outgoing requests (feature `client`) | `attach`, `source` |
+//! | describe a token endpoint (feature `client`) | `contract` |
+//! | read why a server refused (feature `client`) | `challenge` |
 //! | test with a clock of your own (feature `test-util`) | `test_util` |
 //! | know every default and its reason, and every attack and its answer | [`manual`] |
 //!
@@ -105,6 +111,9 @@
 //! | `rust-crypto` | | the backend without a C compiler; `aws-lc-rs` wins if both are on |
 //! | `issue` | | `JwtSigner`, `AccessToken` |
 //! | `axum` | | extractors |
+//! | `client` | | `AttachLayer`, the token sources, `TokenContract` |
+//! | `https` | | a ready-made transport |
+//! | `reqwest` | | a reqwest client under the layer, or as a transport |
 //! | `tracing` | | one event for each refusal, with its reason and without secrets |
 //! | `test-util` | | `ManualClock` |
 //! | `full` | | all but the backends and `test-util` |

@@ -74,7 +74,7 @@ impl BodyLimit {
 /// # async fn main() {
 /// let service = tower::service_fn(|request: Request<Full<bytes::Bytes>>| async move {
 ///     match request.uri().path() {
-///         "/up" => Ok(Response::new(Full::from("hello"))),
+///         "/up" => Ok(Response::new(Full::<bytes::Bytes>::from("hello"))),
 ///         _ => Err(std::io::Error::other("nothing there")),
 ///     }
 /// });

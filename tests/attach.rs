@@ -530,6 +530,45 @@ fn generated_clients_take_it_over_a_channel() {
     assert_eq!(status.code(), tonic::Code::Unavailable, "nobody is there");
 }
 
+#[tokio::test]
+async fn a_tonic_server_that_refuses_the_first_token_gets_a_second() {
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+    use tower_bearer::verify::verify_fn;
+    use tower_bearer::{AuthenticateLayer, Identity, Rejection};
+
+    let verifier = verify_fn(|credential| async move {
+        match credential.expose() {
+            "2" => Ok(Identity::builder("alice").build()),
+            _ => Err(Rejection::invalid_token()),
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let (_, health) = tonic_health::server::health_reporter();
+    let server =
+        tonic::transport::Server::builder().layer(AuthenticateLayer::new(verifier)).add_service(health);
+    tokio::spawn(server.serve_with_incoming(tonic::transport::server::TcpIncoming::from(listener)));
+
+    let replay = Buffered::up_to(1024).into_body(tonic::body::Body::new);
+    let (asked, source) = numbers(false);
+    let channel = tonic::transport::Channel::from_shared(origin).unwrap().connect_lazy();
+    for (layer, expected) in [
+        (AttachLayer::to_connection(source).retry_unauthorized(replay), Ok(())),
+        (
+            AttachLayer::to_connection(numbers(false).1)
+                .retry_unauthorized(Buffered::up_to(0).into_body(tonic::body::Body::new)),
+            Err(tonic::Code::Unauthenticated),
+        ),
+    ] {
+        let mut client = HealthClient::new(layer.layer(channel.clone()));
+        let request = HealthCheckRequest { service: String::new() };
+        let answer = client.check(request).await;
+        assert_eq!(answer.map(drop).map_err(|status| status.code()), expected);
+    }
+    assert_eq!(asked.load(SeqCst), 2);
+}
+
 /// Futures and services are `Send`, so that they can be spawned.
 #[test]
 fn what_is_sent_between_threads() {

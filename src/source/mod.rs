@@ -38,7 +38,7 @@
 //! let endpoint = tower::service_fn(|request: Request<Full<bytes::Bytes>>| async move {
 //!     let status = if request.uri().path() == "/token" { 200 } else { 404 };
 //!     let body = r#"{"access_token":"abc","token_type":"Bearer","expires_in":3600}"#;
-//!     Response::builder().status(status).body(Full::from(body))
+//!     Response::builder().status(status).body(Full::<bytes::Bytes>::from(body))
 //! });
 //! let fetched = |url: &str| {
 //!     let credentials = Credentials::client("shop", "hunter2");
