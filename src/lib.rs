@@ -114,7 +114,7 @@
 //! | `client` | | `AttachLayer`, the token sources, `TokenContract` |
 //! | `https` | | a ready-made transport |
 //! | `reqwest` | | a reqwest client under the layer, or as a transport |
-//! | `tracing` | | one event for each refusal, with its reason and without secrets |
+//! | `tracing` | | one event for each refusal and each refresh, with its reason and without secrets |
 //! | `test-util` | | `ManualClock` |
 //! | `full` | | all but the backends and `test-util` |
 //!

@@ -99,6 +99,33 @@ fn nothing_outbound_shows_a_secret_m_x_3() {
 }
 
 #[tokio::test]
+async fn a_refresh_is_an_event_without_a_secret() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    // The runtime of this test has one thread, so the refresh runs under it too.
+    let guard = tracing::subscriber::set_default(subscriber);
+    for status in [200, 400] {
+        let service = tower::service_fn(move |_: Request<http_body_util::Full<bytes::Bytes>>| async move {
+            let body = format!(r#"{{"access_token":"{CANARY}","error":"{CANARY}"}}"#);
+            Response::builder().status(status).body(http_body_util::Full::<bytes::Bytes>::from(body))
+        });
+        let (contract, transport) = (TokenContract::spotnana(), ServiceTransport::new(service));
+        let credentials = Credentials::client("app", CANARY);
+        let source =
+            FetchedSource::new(contract, "https://id.example/token", credentials, transport).unwrap();
+        assert_eq!(CachedSource::new(source).token().await.is_ok(), status == 200);
+    }
+    drop(guard);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("token refreshed") && text.contains("the token endpoint answered 400"), "{text}");
+    assert!(!text.contains("canary"), "{text}");
+}
+
+#[tokio::test]
 async fn no_outbound_failure_shows_a_secret_m_x_3() {
     let service = tower::service_fn(|_: Request<http_body_util::Full<bytes::Bytes>>| async {
         let body = http_body_util::Full::<bytes::Bytes>::from(format!(r#"{{"error":"{CANARY}"}}"#));

@@ -141,10 +141,14 @@ async fn refresh<S: TokenSource>(shared: Arc<Shared<S>>, clock: SharedClock) -> 
         match timeout_at(deadline, shared.source.token()).await.unwrap_or_else(late) {
             Ok(token) => {
                 shared.lock().succeed(&token, asked);
+                #[cfg(feature = "tracing")]
+                tracing::debug!("token refreshed");
                 return Ok(token);
             }
             Err(error) => {
                 let until = shared.lock().fail(&error);
+                #[cfg(feature = "tracing")]
+                tracing::warn!(%error, transient = error.is_transient(), "token refresh failed");
                 if !error.is_transient() || until >= deadline {
                     return Err(error);
                 }
