@@ -15,7 +15,7 @@ test:
 # each feature alone, no feature, and the other backend
 features:
     cargo check --locked --no-default-features
-    for feature in jwt aws-lc-rs rust-crypto issue remote https axum tracing test-util full; do cargo check --locked --no-default-features --features $feature || exit 1; done
+    for feature in jwt aws-lc-rs rust-crypto issue remote client https reqwest axum tracing test-util full; do cargo check --locked --no-default-features --features $feature || exit 1; done
     cargo test --locked --no-default-features --features full,rust-crypto,test-util --lib --tests
 
 doc:

@@ -1,8 +1,8 @@
 //! The wall clock, as a value: the only file that reads the system's.
 
-#[cfg(feature = "jwt")]
+#[cfg(any(feature = "client", feature = "jwt"))]
 use std::fmt;
-#[cfg(feature = "jwt")]
+#[cfg(any(feature = "client", feature = "jwt"))]
 use std::sync::Arc;
 use std::time::SystemTime;
 #[cfg(feature = "jwt")]
@@ -46,11 +46,11 @@ impl Clock for SystemClock {
 }
 
 /// A shared clock, cheap to clone, that can stand in a `Debug` struct.
-#[cfg(feature = "jwt")]
+#[cfg(any(feature = "client", feature = "jwt"))]
 #[derive(Clone)]
 pub(crate) struct SharedClock(Arc<dyn Clock>);
 
-#[cfg(feature = "jwt")]
+#[cfg(any(feature = "client", feature = "jwt"))]
 impl SharedClock {
     pub(crate) fn new(clock: impl Clock) -> Self {
         Self(Arc::new(clock))
@@ -61,14 +61,14 @@ impl SharedClock {
     }
 }
 
-#[cfg(feature = "jwt")]
+#[cfg(any(feature = "client", feature = "jwt"))]
 impl Default for SharedClock {
     fn default() -> Self {
         Self::new(SystemClock)
     }
 }
 
-#[cfg(feature = "jwt")]
+#[cfg(any(feature = "client", feature = "jwt"))]
 impl fmt::Debug for SharedClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")

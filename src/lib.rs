@@ -1,5 +1,5 @@
 //! Tower middleware for requests that carry a token: one layer tells good credentials from bad on the
-//! way in, another says what the caller may do.
+//! way in, another says what the caller may do, a third puts fresh tokens on what goes out.
 //!
 //! # The story
 //!
@@ -8,6 +8,9 @@
 //! verifier and puts the identity into the request's extensions; [`RequireLayer`] asks a
 //! [`Policy`](require::Policy) whether that identity may make that request; a responder
 //! ([`respond::Respond`]) writes refusals, as HTTP or as gRPC, whichever the request speaks.
+//!
+//! On the way out (feature `client`) a `source::TokenSource` yields a `Token`, and an `AttachLayer` puts it on
+//! requests to the origins it is bound to.
 //!
 //! The layers know nothing of axum, tonic or hyper: they work over any tower service of `http` requests,
 //! whatever its bodies and errors.
@@ -94,6 +97,9 @@
 //! | change what a refusal looks like | [`respond`] |
 //! | take the caller as an axum extractor | [`integrations`] |
 //! | sign access tokens and publish keys (feature `issue`) | `issue` |
+//! | put tokens on outgoing requests (feature `client`) | `attach`, `source` |
+//! | describe a token endpoint (feature `client`) | `contract` |
+//! | read why a server refused (feature `client`) | `challenge` |
 //! | test with a clock or a provider of your own, on good days and bad (feature `test-util`) | `test_util` |
 //! | know every default and its reason, and every attack and its answer | [`manual`] |
 //!
@@ -108,7 +114,9 @@
 //! | `https` | yes | a ready-made transport over TLS, `JwtVerifier::discover` |
 //! | `issue` | | `JwtSigner`, `AccessToken` |
 //! | `axum` | | extractors |
-//! | `tracing` | | one event for each refusal, with its reason and without secrets |
+//! | `client` | yes | `AttachLayer`, the token sources, `TokenContract` |
+//! | `reqwest` | | a reqwest client under the layer, or as a transport |
+//! | `tracing` | | one event for each refusal and each refresh, with its reason and without secrets |
 //! | `test-util` | | `ManualClock`, `StubTransport`, `MockIssuer` |
 //! | `full` | | all but the backends and `test-util` |
 //!
@@ -119,14 +127,18 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod algorithm;
+#[cfg(feature = "client")]
+pub mod attach;
 pub mod authenticate;
+#[cfg(feature = "client")]
+pub mod challenge;
 mod clock;
-#[cfg(feature = "remote")]
+#[cfg(feature = "client")]
 pub mod contract;
 mod credential;
 mod error;
 mod eventual;
-#[cfg(feature = "remote")]
+#[cfg(feature = "client")]
 mod flight;
 mod identity;
 pub mod integrations;
@@ -141,17 +153,25 @@ pub mod require;
 pub mod respond;
 mod scope;
 mod secret;
+#[cfg(feature = "client")]
+pub mod source;
 #[cfg(feature = "test-util")]
 pub mod test_util;
-#[cfg(any(feature = "https", feature = "remote"))]
+#[cfg(feature = "client")]
+mod token;
+#[cfg(any(feature = "client", feature = "https"))]
 pub mod transport;
 pub mod verify;
 
 pub use self::algorithm::Algorithm;
+#[cfg(feature = "client")]
+pub use self::attach::AttachLayer;
 pub use self::authenticate::AuthenticateLayer;
 pub use self::clock::{Clock, SystemClock};
 pub use self::credential::{Credential, Scheme};
 pub use self::error::ConfigError;
+#[cfg(feature = "client")]
+pub use self::error::TokenError;
 pub use self::eventual::Eventual;
 pub use self::identity::{Identity, IdentityBuilder};
 pub use self::rejection::{Rejection, RejectionKind};
@@ -159,6 +179,8 @@ pub use self::request_head::RequestHead;
 pub use self::require::RequireLayer;
 pub use self::scope::{InvalidScope, Scopes};
 pub use self::secret::Secret;
+#[cfg(feature = "client")]
+pub use self::token::{Phase, Token};
 
 /// The examples of the README are tests.
 #[cfg(all(doctest, feature = "full"))]

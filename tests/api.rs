@@ -4,14 +4,17 @@ mod common;
 
 use std::sync::Arc;
 
+use tower_bearer::attach::{Attach, CloneBody};
 use tower_bearer::authenticate::{Authenticate, AuthenticateLayer, HttpsOnly};
+use tower_bearer::contract::{Credentials, TokenContract};
 use tower_bearer::issue::{AccessToken, JwtSigner};
 use tower_bearer::require::{ByPath, Policy, Require, RequireLayer};
 use tower_bearer::respond::{Challenge, Problem, Respond};
+use tower_bearer::source::{CachedSource, FetchedSource, FileSource, StaticToken, TokenSource};
 use tower_bearer::verify::{Issuers, JwtVerifier, KeyLookup, Keys, Schemes, Verify};
 use tower_bearer::{
-    Clock, ConfigError, Credential, Eventual, Identity, IdentityBuilder, Rejection, RejectionKind, Scopes,
-    Secret, SystemClock,
+    AttachLayer, Clock, ConfigError, Credential, Eventual, Identity, IdentityBuilder, Rejection,
+    RejectionKind, Scheme, Scopes, Secret, SystemClock, Token, TokenError,
 };
 
 use common::*;
@@ -39,7 +42,18 @@ const _: () = {
     cloned::<RequireLayer>();
     cloned::<Scopes>();
     cloned::<Secret>();
+    cloned::<Attach<()>>();
+    cloned::<AttachLayer<CloneBody>>();
+    cloned::<CachedSource<FetchedSource>>();
+    cloned::<Credentials>();
+    cloned::<FetchedSource>();
+    cloned::<StaticToken>();
+    cloned::<Token>();
+    cloned::<TokenContract>();
+    cloned::<TokenError>();
     shared::<ByPath>();
+    shared::<FileSource>();
+    sent::<Eventual<Result<Token, TokenError>>>();
     shared::<IdentityBuilder>();
     shared::<Schemes>();
     shared::<SystemClock>();
@@ -55,6 +69,9 @@ fn seams_take_trait_objects() {
     let _layer = AuthenticateLayer::new(verifier);
 
     let _policy: Box<dyn Policy> = ByPath::new().boxed();
+    let source: Arc<dyn TokenSource> = Arc::new(StaticToken::new(Scheme::Token, "abc").unwrap());
+    let _cached = CachedSource::new(source.clone());
+    let _layer = AttachLayer::to("https://api.example", source).unwrap();
     let _clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let _lookup: Box<dyn KeyLookup> = Box::new(|_: &str| None);
     let _respond: Box<dyn Respond<String>> = Box::new(Challenge::new());

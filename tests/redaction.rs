@@ -9,9 +9,12 @@ use std::sync::{Arc, Mutex};
 
 use http::{Request, Response};
 use tower::{Layer, ServiceExt};
+use tower_bearer::contract::{Credentials, TokenContract};
 use tower_bearer::issue::JwtSigner;
+use tower_bearer::source::{CachedSource, FetchedSource, StaticToken, TokenSource};
+use tower_bearer::transport::ServiceTransport;
 use tower_bearer::verify::{Issuers, JwtVerifier, Keys, Schemes};
-use tower_bearer::{Algorithm, AuthenticateLayer, Credential, Scheme, Secret};
+use tower_bearer::{Algorithm, AttachLayer, AuthenticateLayer, Credential, Scheme, Secret, Token};
 
 use common::*;
 
@@ -53,6 +56,98 @@ fn no_debug_shows_a_secret_atk_47_m_x_3() {
         assert!(!text.contains("canary"), "{text}");
         assert!(!text.contains("Y2FuYXJ5"), "{text}");
         assert!(!text.contains("99, 97, 110"), "{text}");
+    }
+}
+
+#[test]
+fn nothing_outbound_shows_a_secret_m_x_3() {
+    let service = tower::service_fn(|_: Request<http_body_util::Full<bytes::Bytes>>| async {
+        Err::<Response<http_body_util::Full<bytes::Bytes>>, _>(std::io::Error::other("nobody is there"))
+    });
+    let credentials =
+        Credentials::client("app", CANARY).with_refresh_token(CANARY).with_subject_token(CANARY);
+    let fetched = |contract: TokenContract| {
+        let transport = ServiceTransport::new(service);
+        FetchedSource::new(contract, "https://id.example/token", credentials.clone(), transport).unwrap()
+    };
+    let fixed = StaticToken::new(Scheme::Token, CANARY).unwrap();
+    let token = fixed.token().try_now().unwrap().unwrap();
+    let layer = AttachLayer::to("https://api.example", fixed.clone()).unwrap();
+    let mut request = Request::new(());
+    request.headers_mut().insert("authorization", token.header_value().clone());
+    for text in [
+        shown(&token),
+        shown(&token.clone().expiring(std::time::UNIX_EPOCH, std::time::Duration::from_secs(60))),
+        shown(&request),
+        shown(&fixed),
+        shown(&credentials),
+        shown(&fetched(TokenContract::two_bttns())),
+        shown(&fetched(TokenContract::gifthub())),
+        shown(&fetched(TokenContract::botlhale())),
+        shown(&fetched(TokenContract::spotnana())),
+        shown(&CachedSource::new(fetched(TokenContract::netbird()))),
+        shown(&CachedSource::new(fixed)),
+        shown(&layer.layer(())),
+        shown(&layer),
+        shown(&Token::new(Scheme::Bearer, format!("{CANARY}\n")).unwrap_err()),
+        shown(&StaticToken::new(Scheme::Bearer, format!("{CANARY} {CANARY}")).unwrap_err()),
+    ] {
+        assert!(!text.contains("canary"), "{text}");
+        assert!(!text.contains("Y2FuYXJ5"), "{text}");
+        assert!(!text.contains("99, 97, 110"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_is_an_event_without_a_secret() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    // The runtime of this test has one thread, so the refresh runs under it too.
+    let guard = tracing::subscriber::set_default(subscriber);
+    for status in [200, 400] {
+        let service = tower::service_fn(move |_: Request<http_body_util::Full<bytes::Bytes>>| async move {
+            let body = format!(r#"{{"access_token":"{CANARY}","error":"{CANARY}"}}"#);
+            Response::builder().status(status).body(http_body_util::Full::<bytes::Bytes>::from(body))
+        });
+        let (contract, transport) = (TokenContract::spotnana(), ServiceTransport::new(service));
+        let credentials = Credentials::client("app", CANARY);
+        let source =
+            FetchedSource::new(contract, "https://id.example/token", credentials, transport).unwrap();
+        assert_eq!(CachedSource::new(source).token().await.is_ok(), status == 200);
+    }
+    drop(guard);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("token refreshed") && text.contains("the token endpoint answered 400"), "{text}");
+    assert!(!text.contains("canary"), "{text}");
+}
+
+#[tokio::test]
+async fn no_outbound_failure_shows_a_secret_m_x_3() {
+    let service = tower::service_fn(|_: Request<http_body_util::Full<bytes::Bytes>>| async {
+        let body = http_body_util::Full::<bytes::Bytes>::from(format!(r#"{{"error":"{CANARY}"}}"#));
+        Response::builder().status(400).header("location", CANARY).body(body)
+    });
+    for contract in [
+        TokenContract::two_bttns(),
+        TokenContract::gifthub(),
+        TokenContract::botlhale(),
+        TokenContract::spotnana(),
+        TokenContract::refresh_token(),
+        TokenContract::token_exchange("urn:x"),
+    ] {
+        let credentials =
+            Credentials::client("app", CANARY).with_refresh_token(CANARY).with_subject_token(CANARY);
+        let transport = ServiceTransport::new(service);
+        let source =
+            FetchedSource::new(contract, "https://id.example/token", credentials, transport).unwrap();
+        let source = CachedSource::new(source);
+        let error = source.token().await.unwrap_err();
+        assert!(!chain(&error).contains("canary"), "{}", chain(&error));
+        assert!(!shown(&source).contains("canary"), "{source:?}");
     }
 }
 

@@ -51,3 +51,17 @@
 //! | a provider that hangs, drips, lies or swells | – | deadline, size limit, no decompression, no redirects; the old set stays |
 //! | an answer cached beyond the token's end | – | judged again at every use |
 //! | tokens in logs | CVE-2019-11250 | the header is marked sensitive, and no `Debug` shows a secret |
+//!
+//! # On the way out
+//!
+//! | attack | a case | here |
+//! |---|---|---|
+//! | a token that follows a redirect to another host | CVE-2024-45336, CVE-2023-45289 | a layer is bound to origins, compared at every send; `GuardLayer` inside of a follower |
+//! | a secret that follows a redirect of the token endpoint | – | every 3xx is an error |
+//! | plain HTTP | RFC 6750 §5.3 | refused when it is built, but for loopback that was asked for |
+//! | many refusals at once, many refreshes | – | one flight; a refusal drops that very token and no other |
+//! | a new refresh token lost with a caller or a process | – | the refresh is nobody's own, and saves before it gives anything out |
+//! | a body sent twice, or sent again empty | – | again only if it is whole, by type or by record |
+//! | a token with a line break, a body without end, a negative lifetime | – | checked before it is a token |
+//! | a token in a log, or in the memory of HTTP/2's compression | – | the value is sensitive from the start |
+//! | 401 without end | – | two sends for a call, one fetch for each 10 s |

@@ -61,6 +61,24 @@
 //! | body | empty | the status and the challenge say it all | [`Problem`], or a closure |
 //! | credentials over plain HTTP | accepted | behind a proxy every request looks plain; only you know the sign | [`https_only`] |
 //!
+//! # Tokens that go out
+//!
+//! | what | default | reason | change it with |
+//! |---|---|---|---|
+//! | where a token goes | to the origins of the layer, and over `https` | RFC 6750 §5.3; followers of redirects sent tokens elsewhere in more than one client | `Origins::insecure_http_loopback` |
+//! | an `Authorization` header that is there | left alone | whoever put it there meant it | `replace_existing` |
+//! | requests sent again | none | a body may not be there twice | `retry_unauthorized` |
+//! | soft window, refreshed in the background | 20 % of the lifetime, 30 s to 5 min, at most half; ±10 % | other clients refresh 1 to 5 min ahead; a fleet does not do it in step | – |
+//! | hard window, in which callers wait | 10 s, at most a tenth | clocks and networks differ by less | – |
+//! | one refresh | 10 s, for everybody together | a caller that waits longer has given up | – |
+//! | after a transient failure | 1 s, doubled up to 30 s; `Retry-After` up to an hour | soon enough to go unnoticed, seldom enough to add nothing to an outage | – |
+//! | after a permanent failure | 10 s, 20 s, 30 s | nobody mends credentials sooner | – |
+//! | a replacement that is refused too | kept for 10 s | the server refuses everything, and would be asked for each call | – |
+//! | lifetime that nobody states | the `exp` of a JWT, else 5 min | read to know when to ask again, trusted for nothing | `with_default_lifetime` |
+//! | lifetime beyond 2147483647 s | that | what no signed 32-bit number can hold is not meant (golang.org/x/oauth2) | `with_max_lifetime` |
+//! | answer of a token endpoint | 1 MiB, within 10 s, no redirect, not encoded | no token answer comes near; the request has a secret in it | – |
+//! | a token of another type | refused | RFC 6749 §7.1 | `with_token_type` |
+//!
 //! [`with_realm`]: crate::respond::Challenge::with_realm
 //! [`terse`]: crate::respond::Challenge::terse
 //! [`with_retry_after`]: crate::Rejection::with_retry_after

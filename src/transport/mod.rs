@@ -7,7 +7,7 @@
 //!
 //! The policy is applied to every request of this crate, whatever the transport behind it.
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "client")]
 mod door;
 
 use std::fmt;
@@ -19,7 +19,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
 
-#[cfg(feature = "remote")]
+#[cfg(feature = "client")]
 pub(crate) use self::door::{Door, Failed};
 use crate::error::BoxError;
 use crate::eventual::Eventual;

@@ -66,7 +66,6 @@ const ENTRY_OVERHEAD: u64 = 256;
 /// assert_eq!(calls.load(Ordering::SeqCst), 2);
 /// # Ok(())
 /// # }
-/// # main().unwrap();
 /// ```
 pub struct CachedVerifier<V> {
     inner: V,

@@ -81,10 +81,10 @@ pub(super) fn random(buffer: &mut [u8]) -> Option<()> {
     rand::fill(buffer).ok()
 }
 
-#[cfg(any(feature = "issue", feature = "remote"))]
+#[cfg(any(feature = "client", feature = "issue"))]
 pub(in crate::jose) use signing::Signer;
 
-#[cfg(any(feature = "issue", feature = "remote"))]
+#[cfg(any(feature = "client", feature = "issue"))]
 mod signing {
     use aws_lc_rs::hmac;
     use aws_lc_rs::rand::SystemRandom;

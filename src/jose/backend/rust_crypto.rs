@@ -69,10 +69,10 @@ fn their(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     }
 }
 
-#[cfg(any(feature = "issue", feature = "remote"))]
+#[cfg(any(feature = "client", feature = "issue"))]
 pub(in crate::jose) use signing::Signer;
 
-#[cfg(any(feature = "issue", feature = "remote"))]
+#[cfg(any(feature = "client", feature = "issue"))]
 mod signing {
     use ed25519_dalek::pkcs8::EncodePrivateKey as _;
     use jsonwebtoken::EncodingKey;
