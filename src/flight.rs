@@ -51,6 +51,7 @@ where
     }
 
     /// Joins the work for `key`, if there is some.
+    #[cfg(feature = "remote")]
     pub(crate) fn running(&self, key: &K) -> Option<impl Future<Output = Option<T>> + Send + use<K, T>> {
         let running = lock(&self.running);
         running.get(key).filter(|flight| flight.is_alive()).map(|flight| landed(flight.outcome.clone()))

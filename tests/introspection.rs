@@ -138,18 +138,7 @@ async fn what_is_our_outage_m_7662_3_m_7662_4_atk_51() {
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_on_a_bad_day_atk_43() {
-    for misbehaviour in [
-        Misbehaviour::Disconnect,
-        Misbehaviour::Drip(Duration::from_secs(1)),
-        Misbehaviour::GzipBomb,
-        Misbehaviour::HangBeforeHeaders,
-        Misbehaviour::HangMidBody,
-        Misbehaviour::Html,
-        Misbehaviour::Large,
-        Misbehaviour::Redirect,
-        Misbehaviour::ServerError,
-        Misbehaviour::Truncated,
-    ] {
+    for misbehaviour in Misbehaviour::ALL {
         let issuer = MockIssuer::new(ISSUER);
         let token = issuer.opaque_token("alice", AUDIENCE, "read");
         let verifier = Introspection::builder(URL, issuer.transport()).client(ClientAuth::Basic, client());

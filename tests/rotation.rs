@@ -77,19 +77,6 @@ async fn settle() {
     }
 }
 
-const MISBEHAVIOURS: [Misbehaviour; 10] = [
-    Misbehaviour::Disconnect,
-    Misbehaviour::Drip(Duration::from_secs(1)),
-    Misbehaviour::GzipBomb,
-    Misbehaviour::HangBeforeHeaders,
-    Misbehaviour::HangMidBody,
-    Misbehaviour::Html,
-    Misbehaviour::Large,
-    Misbehaviour::Redirect,
-    Misbehaviour::ServerError,
-    Misbehaviour::Truncated,
-];
-
 #[tokio::test(start_paused = true)]
 async fn a_thousand_first_requests_are_one_fetch() {
     let world = World::new();
@@ -114,7 +101,7 @@ async fn whoever_began_the_fetch_may_go_away() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cold_outage_is_503_within_the_deadline_atk_43() {
-    for misbehaviour in MISBEHAVIOURS {
+    for misbehaviour in Misbehaviour::ALL {
         let world = World::new();
         let token = world.token();
         world.issuer.misbehave(misbehaviour);
@@ -155,7 +142,7 @@ async fn failures_back_off_from_one_second_to_sixty() {
 
 #[tokio::test(start_paused = true)]
 async fn known_keys_never_wait_for_a_provider_atk_41() {
-    for misbehaviour in MISBEHAVIOURS {
+    for misbehaviour in Misbehaviour::ALL {
         let world = World::warm().await;
         let token = world.token();
         world.issuer.misbehave(misbehaviour);

@@ -33,6 +33,20 @@ pub enum Misbehaviour {
 }
 
 impl Misbehaviour {
+    /// Each of them once, dripping a byte in a second.
+    pub const ALL: [Self; 10] = [
+        Self::Disconnect,
+        Self::Drip(Duration::from_secs(1)),
+        Self::GzipBomb,
+        Self::HangBeforeHeaders,
+        Self::HangMidBody,
+        Self::Html,
+        Self::Large,
+        Self::Redirect,
+        Self::ServerError,
+        Self::Truncated,
+    ];
+
     /// What becomes of the right answer; `None`: no answer at all.
     pub(super) fn spoil(self, response: Response<Bytes>) -> Option<Response<MockBody>> {
         let body = response.body().clone();
