@@ -33,9 +33,13 @@ fn over(transport: StubTransport) -> IntrospectionBuilder {
 }
 
 fn answering(status: u16, body: impl Into<String>) -> StubTransport {
+    answering_as("application/json", status, body)
+}
+
+fn answering_as(content_type: &'static str, status: u16, body: impl Into<String>) -> StubTransport {
     let body = body.into();
     StubTransport::new(move |_| {
-        let response = Response::builder().status(status).header("content-type", "application/json");
+        let response = Response::builder().status(status).header("content-type", content_type);
         Ok(response.header("retry-after", "7").body(body.clone().into()).unwrap())
     })
 }
@@ -89,10 +93,13 @@ async fn what_is_the_callers_fault_m_7662_2_atk_51() {
         with("exp", json!(NOW)),
         with("exp", json!(NOW - 1)),
         with("nbf", json!(NOW + 31)),
+        with("cnf", json!({ "jkt": "x" })),
+        with("token_type", json!("DPoP")),
     ] {
         assert_eq!(verdict(&answer).await.err(), Some(RejectionKind::InvalidToken), "{answer}");
     }
     assert!(verdict(with("aud", json!(["other", AUDIENCE]))).await.is_ok());
+    assert!(verdict(with("token_type", json!("bearer"))).await.is_ok());
 }
 
 #[tokio::test]
@@ -132,6 +139,8 @@ async fn what_is_our_outage_m_7662_3_m_7662_4_atk_51() {
         let stated = (status != 302).then_some(Duration::from_secs(7));
         assert_eq!(rejection.retry_after(), stated, "{status}");
     }
+    let page = over(answering_as("text/html", 200, active().to_string())).build().unwrap();
+    assert_eq!(ask(&page, "abc").await.unwrap_err().kind(), RejectionKind::Unavailable);
     let about_it = over(answering(400, r#"{"error":"unsupported_token_type"}"#)).build().unwrap();
     assert_eq!(ask(&about_it, "a.b.c").await.unwrap_err().kind(), RejectionKind::InvalidToken);
 }
@@ -202,7 +211,10 @@ async fn signed_answers_m_7662_6() {
     let jwks = signer.jwks();
     let answer = |claims: Value, typ: &str| {
         let token = signer.sign_claims(typ, &claims).unwrap();
-        over(answering(200, token)).with_signed_answers(Keys::jwks(jwks.as_bytes()).unwrap()).build().unwrap()
+        over(answering_as("application/token-introspection+jwt", 200, token))
+            .with_signed_answers(Keys::jwks(jwks.as_bytes()).unwrap())
+            .build()
+            .unwrap()
     };
     let good = json!({ "iss": ISSUER, "aud": "orders-api", "iat": NOW, "token_introspection": active() });
     let typ = "token-introspection+jwt";
@@ -273,7 +285,8 @@ async fn a_flood_of_tokens_is_bounded_atk_52() {
             let _guard = InTheAir::new(now, &most);
             tokio::time::sleep(Duration::from_secs(1)).await;
             let _ = request.into_body().collect().await;
-            Ok::<_, std::io::Error>(Response::new(Full::<Bytes>::from(r#"{"active":false}"#)))
+            let response = Response::builder().header("content-type", "application/json");
+            Ok::<_, std::io::Error>(response.body(Full::<Bytes>::from(r#"{"active":false}"#)).unwrap())
         }
     });
     let verifier =
@@ -353,13 +366,19 @@ async fn refusals_are_short_and_outages_not_at_all() {
     }
     assert_eq!(directory.calls(), 4);
 
+    let forever = CachedVerifier::new(directory.verifier(), Duration::MAX).unwrap();
+    let forever = forever.with_refusal_age(Duration::MAX);
+    *directory.answer.lock().unwrap() = Ok(Identity::builder("alice").build());
+    assert!(ask(&forever, "abc").await.is_ok());
+    assert_eq!(directory.calls(), 5);
+
     let none =
         CachedVerifier::new(directory.verifier(), Duration::ZERO).unwrap().with_refusal_age(Duration::ZERO);
     *directory.answer.lock().unwrap() = Ok(Identity::builder("alice").build());
     for _ in 0..3 {
         assert!(ask(&none, "abc").await.is_ok());
     }
-    assert_eq!(directory.calls(), 7);
+    assert_eq!(directory.calls(), 8);
 }
 
 #[tokio::test(start_paused = true)]

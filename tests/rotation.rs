@@ -245,7 +245,7 @@ async fn a_hundred_thousand_strangers_are_one_fetch_for_each_window_atk_40_m_x_4
                     .verifier
                     .verify(&Credential::new(Scheme::Bearer, stranger(&format!("{window}-{index}"))));
                 let refused = refused.try_now().expect("no waiting within the cooldown").unwrap_err();
-                assert_eq!(refused.kind(), RejectionKind::InvalidToken);
+                assert_eq!(refused.kind(), first);
                 if index % 1000 == 0 {
                     let credential = Credential::new(Scheme::Bearer, &*good);
                     assert!(world.verifier.verify(&credential).try_now().expect("no waiting").is_ok());
@@ -364,6 +364,7 @@ async fn a_bad_set_never_replaces_a_good_one_atk_42() {
         &good[9..good.len() - 2],
         &another[9..another.len() - 2]
     );
+    let mixed = mixed.replacen(']', r#",{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"},{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"}]"#, 1);
     *document.lock().unwrap() = (200, "application/jwk-set+json; charset=utf-8", mixed);
     advance(Duration::from_secs(660)).await;
     assert!(verifier.verify(&Credential::new(Scheme::Bearer, &*token)).await.is_ok());
@@ -477,7 +478,10 @@ fn making_one_needs_no_runtime_and_a_request_without_one_is_an_outage() {
     let verifier = JwtVerifier::builder(keys).issuer(NAME).audience(AUDIENCE).build().unwrap();
     let token = issuer.token("alice", AUDIENCE, "read");
     let verdict = verifier.verify(&Credential::new(Scheme::Bearer, token)).try_now();
-    assert!(verdict.is_err(), "it has to wait");
+    let waiting = verdict.expect_err("it has to wait");
+    let verdict =
+        futures_util::future::FutureExt::now_or_never(waiting).expect("there is nothing to wait on");
+    assert_eq!(verdict.unwrap_err().kind(), RejectionKind::Unavailable);
 }
 
 #[test]

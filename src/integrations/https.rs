@@ -56,6 +56,10 @@ use crate::verify::{JwtVerifier, Keys};
 /// A host that does not take the connection by then is tried again later.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// A connection that went dead without a word is found out by then, and not used again.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// The ready-made transport; see the [module](self).
 #[derive(Clone)]
 #[must_use]
@@ -83,7 +87,12 @@ pub fn https() -> Result<Https, ConfigError> {
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(tcp);
-    let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+    let client = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .build(connector);
     Ok(Https(ServiceTransport::new(client)))
 }
 

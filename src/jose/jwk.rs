@@ -19,32 +19,64 @@ use crate::error::ConfigError;
 /// More keys than any provider publishes.
 const MAX_KEYS: usize = 100;
 
-/// Reads a set into keys that verify; each that is weak, guessable or malformed is an error of its own:
-/// a remote set drops it, a static one refuses.
+/// Reads a set whose every key has to be good.
+///
+/// # Errors
+///
+/// As [`read_set`] and [`refuse_ambiguous`], and when a key is weak, guessable or malformed.
+pub(crate) fn parse_set(json: &[u8], rsa: &[Algorithm]) -> Result<Vec<VerifyingKey>, ConfigError> {
+    let keys = read_set(json, rsa)?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    refuse_ambiguous(&keys)?;
+    let mut verifying = Vec::new();
+    for key in &keys {
+        key.material.refuse_guessable().map_err(|error| key.named(&error))?;
+        for verifying_key in key.verifying_keys() {
+            verifying.push(verifying_key?);
+        }
+    }
+    Ok(verifying)
+}
+
+/// Reads a published set: its good public keys, and the last reason for which one was dropped. A secret
+/// that is published is none, and of keys that share an id none can be told from the other.
 ///
 /// # Errors
 ///
 /// As [`read_set`].
-pub(crate) fn parse_set(
+#[cfg(feature = "remote")]
+pub(crate) fn parse_public_set(
     json: &[u8],
     rsa: &[Algorithm],
-) -> Result<Vec<Result<VerifyingKey, ConfigError>>, ConfigError> {
-    let keys = read_set(json, rsa)?.into_iter().flat_map(|jwk| match jwk {
-        Ok(jwk) => match jwk.material.refuse_guessable() {
-            Ok(()) => jwk.verifying_keys().collect(),
-            Err(error) => vec![Err(jwk.named(&error))],
-        },
-        Err(error) => vec![Err(error)],
-    });
-    Ok(keys.collect())
+) -> Result<(Vec<VerifyingKey>, Option<ConfigError>), ConfigError> {
+    let (mut good, mut bad) = (Vec::new(), None);
+    let keys = read_set(json, rsa)?;
+    for key in &keys {
+        match key {
+            Err(error) => bad = Some(error.clone()),
+            Ok(key) if matches!(key.material, Material::Hmac(_)) => {
+                bad = Some(key.named(&ConfigError::new("kty", "expected a public key")));
+            }
+            Ok(key) if key.shares_its_id(keys.iter().flatten()) => {
+                bad = Some(key.named(&ConfigError::new("kid", "expected each key id once")));
+            }
+            Ok(key) => {
+                for verifying_key in key.verifying_keys() {
+                    match verifying_key {
+                        Ok(verifying_key) => good.push(verifying_key),
+                        Err(error) => bad = Some(error),
+                    }
+                }
+            }
+        }
+    }
+    Ok((good, bad))
 }
 
-/// Reads a set. `rsa` are the algorithms of RSA keys that do not say.
+/// Reads a set, key by key. `rsa` are the algorithms of RSA keys that do not say.
 ///
 /// # Errors
 ///
-/// When the document is not a set, mixes secret keys with public ones (a published document must
-/// never hold a secret), or has one `kid` twice.
+/// When the document is not a set, or has too many keys.
 pub(super) fn read_set(json: &[u8], rsa: &[Algorithm]) -> Result<Vec<Result<Jwk, ConfigError>>, ConfigError> {
     let malformed = || ConfigError::new("jwks", "expected a JSON object with an array \"keys\" (RFC 7517)");
     let text = std::str::from_utf8(json).map_err(|error| malformed().with_source(error))?;
@@ -54,26 +86,25 @@ pub(super) fn read_set(json: &[u8], rsa: &[Algorithm]) -> Result<Vec<Result<Jwk,
     if keys.len() > MAX_KEYS {
         return Err(ConfigError::new("jwks", format!("expected at most {MAX_KEYS} keys")));
     }
-    let keys: Vec<_> =
-        keys.iter().enumerate().filter_map(|(index, key)| Jwk::read(index, key, rsa).transpose()).collect();
-    let mut key_ids = Vec::new();
-    let (mut secret, mut public) = (false, false);
-    for key in keys.iter().flatten() {
-        if key.key_id.is_some() && key_ids.contains(&&key.key_id) {
-            return Err(ConfigError::new(
-                "kid",
-                format!("expected each key id once, key {} repeats one", key.index),
-            ));
+    Ok(keys.iter().enumerate().filter_map(|(index, key)| Jwk::read(index, key, rsa).transpose()).collect())
+}
+
+/// # Errors
+///
+/// When secret keys stand beside public ones (a published document must never hold a secret), or one
+/// `kid` stands twice.
+pub(super) fn refuse_ambiguous(keys: &[Jwk]) -> Result<(), ConfigError> {
+    for (place, key) in keys.iter().enumerate() {
+        if key.key_id.is_some() && keys[..place].iter().any(|other| other.key_id == key.key_id) {
+            let message = format!("expected each key id once, key {} repeats one", key.index);
+            return Err(ConfigError::new("kid", message));
         }
-        key_ids.push(&key.key_id);
-        let is_secret = matches!(key.material, Material::Hmac(_));
-        secret |= is_secret;
-        public |= !is_secret;
     }
-    if secret && public {
+    let secrets = keys.iter().filter(|key| matches!(key.material, Material::Hmac(_))).count();
+    if secrets > 0 && secrets < keys.len() {
         return Err(ConfigError::new("jwks", "expected secret keys or public ones, not both in one set"));
     }
-    Ok(keys)
+    Ok(())
 }
 
 fn at(index: usize, error: &ConfigError) -> ConfigError {
@@ -95,6 +126,11 @@ impl Jwk {
             VerifyingKey::new(*algorithm, self.key_id.as_deref(), &self.material)
                 .map_err(|error| self.named(&error))
         })
+    }
+
+    #[cfg(feature = "remote")]
+    fn shares_its_id<'a>(&self, keys: impl Iterator<Item = &'a Self>) -> bool {
+        self.key_id.is_some() && keys.filter(|other| other.key_id == self.key_id).count() > 1
     }
 
     fn named(&self, error: &ConfigError) -> ConfigError {

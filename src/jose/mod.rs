@@ -27,6 +27,8 @@ pub(crate) use base64url::encode as base64url;
 pub(crate) use compact::{Compact, Malformed};
 pub(crate) use header::{Header, same_type};
 pub(crate) use json::{Reader, Scalar};
+#[cfg(feature = "remote")]
+pub(crate) use jwk::parse_public_set;
 pub(crate) use jwk::parse_set;
 pub(crate) use key::{KeySet, NoKey, VerifyingKey};
 pub(crate) use material::Material;

@@ -34,11 +34,11 @@
 //! | URLs | `https`, no user information, no redirects | a key set over plain HTTP is anybody's |
 //! | lifetime of a set | 10 min; the provider's `max-age` within 1 min and 24 h | what most verifiers use; a provider's mistake must not make us ask at every request, nor never |
 //! | refresh | in the background at 80 % of the lifetime, more or less a tenth | no request waits, and a fleet does not ask in step |
-//! | an unknown key id | one fetch in 10 s, good or bad | found at once after a rotation, and useless to a stranger |
+//! | an unknown key id | one fetch in 10 s, good or bad; until then 401, or 503 if that fetch failed | found at once after a rotation, and useless to a stranger |
 //! | a failed fetch | again after 1 s, 2 s, 4 s and so on to 60 s | a provider that comes back is not buried |
 //! | last known good | 24 h | longer than any outage, shorter than a key that was stolen should live |
 //! | one fetch | 3 s in all, 1 s to connect, 256 KiB, 100 keys | a cold request is answered by then; no provider publishes more |
-//! | secrets in a published set | dropped | whoever can read the set could sign |
+//! | in a published set: secrets, weak or malformed keys, keys that share an id | dropped one by one | whoever can read a secret could sign; and one bad key is no reason to refuse the others |
 //!
 //! # Introspection
 //!

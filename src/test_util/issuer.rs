@@ -70,6 +70,7 @@ struct State {
     cache_control: Option<String>,
     requests: HashMap<String, usize>,
     opaque: HashMap<String, Value>,
+    minted: usize,
 }
 
 impl MockIssuer {
@@ -86,6 +87,7 @@ impl MockIssuer {
             cache_control: None,
             requests: HashMap::new(),
             opaque: HashMap::new(),
+            minted: 0,
         };
         Self { name: name.into(), state: Arc::new(Mutex::new(state)) }
     }
@@ -120,7 +122,8 @@ impl MockIssuer {
     /// An opaque token that introspection knows, good for ten minutes.
     pub fn opaque_token(&self, subject: &str, audience: &str, scopes: &str) -> String {
         let mut state = self.lock();
-        let token = format!("opaque-{}", state.opaque.len());
+        state.minted += 1;
+        let token = format!("opaque-{}", state.minted);
         let answer = json!({
             "active": true, "sub": subject, "aud": audience, "scope": scopes, "iss": &*self.name,
             "client_id": "mock-client", "exp": state.now() + 600,
@@ -205,7 +208,9 @@ impl MockIssuer {
         } else if path.ends_with("/jwks") {
             state.answer_jwks(headers)
         } else if path.ends_with("/introspect") {
-            if !headers.contains_key(http::header::AUTHORIZATION) {
+            let proves_itself =
+                ["client_secret", "client_assertion"].iter().any(|name| form_value(body, name).is_some());
+            if !proves_itself && !headers.contains_key(http::header::AUTHORIZATION) {
                 return respond(401, &json!({ "error": "invalid_client" }));
             }
             let token = form_value(body, "token").and_then(|token| state.opaque.get(&token));

@@ -14,6 +14,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+#[cfg(feature = "remote")]
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
@@ -138,5 +140,29 @@ impl<S> fmt::Debug for ServiceTransport<S> {
     }
 }
 
+/// True if the media type is one of those, whatever its parameters.
+#[cfg(feature = "remote")]
+pub(crate) fn has_content_type(headers: &HeaderMap, expected: &[&str]) -> bool {
+    let value = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let media_type = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    expected.iter().any(|name| media_type.eq_ignore_ascii_case(name.as_bytes()))
+}
+
 /// `Transport` stays dyn-safe.
 const _: fn(&dyn Transport) = |_| {};
+
+#[cfg(all(test, feature = "remote"))]
+mod tests {
+    use super::{CONTENT_TYPE, HeaderMap, has_content_type};
+
+    #[test]
+    fn content_types() {
+        let with = |value: &str| HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]);
+        let json = ["application/json"];
+        assert!(has_content_type(&with("Application/JSON; charset=utf-8"), &json));
+        for other in ["text/html", "application/jsonp", "text/json", ""] {
+            assert!(!has_content_type(&with(other), &json), "{other}");
+        }
+        assert!(!has_content_type(&HeaderMap::new(), &json));
+    }
+}

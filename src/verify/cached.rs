@@ -21,6 +21,8 @@ use crate::rejection::{Rejection, RejectionKind};
 /// Long enough to take the weight of a client that tries again at once, short enough that a token made a
 /// moment ago is soon known.
 const DEFAULT_REFUSAL_AGE: Duration = Duration::from_secs(5);
+/// Longer than anything runs, and short enough to be added to any time.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 const DEFAULT_MAX_ENTRIES: usize = 10_000;
 /// Of what the identities hold, keys and overhead not counted.
 const DEFAULT_MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -68,9 +70,9 @@ const ENTRY_OVERHEAD: u64 = 256;
 /// # }
 /// ```
 pub struct CachedVerifier<V> {
-    inner: V,
+    inner: Arc<V>,
     memory: Arc<Memory>,
-    flights: Flights<Digest, Result<Identity, Rejection>>,
+    flights: Arc<Flights<Digest, Result<Identity, Rejection>>>,
 }
 
 struct Memory {
@@ -105,13 +107,13 @@ impl<V: Verify> CachedVerifier<V> {
     /// When no crypto backend is enabled, or it has no random numbers.
     pub fn new(inner: V, max_age: Duration) -> Result<Self, ConfigError> {
         let memory = Memory::new(DigestKey::generate()?, max_age, DEFAULT_MAX_ENTRIES, DEFAULT_MAX_BYTES);
-        Ok(Self { inner, memory: Arc::new(memory), flights: Flights::new() })
+        Ok(Self { inner: Arc::new(inner), memory: Arc::new(memory), flights: Arc::new(Flights::new()) })
     }
 
     /// How long a refusal is remembered; 5 s unless said otherwise, zero for not at all.
     #[must_use]
     pub fn with_refusal_age(self, age: Duration) -> Self {
-        self.changed(|memory| Memory { refusal_age: age, ..memory })
+        self.changed(|memory| Memory { refusal_age: age.min(FOREVER), ..memory })
     }
 
     /// How much is remembered: entries, of each kind, and bytes of what accepted identities hold. 10,000
@@ -145,7 +147,7 @@ impl Memory {
             clock: SharedClock::default(),
             accepted: Cache::with_weighter(entries, bytes, ByBytes),
             refused: Cache::new(entries),
-            max_age,
+            max_age: max_age.min(FOREVER),
             refusal_age: DEFAULT_REFUSAL_AGE,
         }
     }
@@ -193,22 +195,24 @@ impl<V: Verify> Verify for CachedVerifier<V> {
         if let Some(verdict) = self.memory.recall(&digest) {
             return Eventual::now(verdict);
         }
-        match self.inner.verify(credential).try_now() {
-            Ok(verdict) => {
-                self.memory.remember(digest, &verdict);
-                Eventual::now(verdict)
+        let (inner, memory) = (Arc::clone(&self.inner), Arc::clone(&self.memory));
+        let credential = credential.clone().into_owned();
+        let landing = self.flights.join(digest, async move {
+            // Another flight may have landed since.
+            if let Some(verdict) = memory.recall(&digest) {
+                return verdict;
             }
-            Err(later) => {
-                let memory = Arc::clone(&self.memory);
-                let landing = self.flights.join(digest, async move {
-                    let verdict = later.await;
-                    memory.remember(digest, &verdict);
-                    verdict
-                });
-                let given_up = || Err(Rejection::unavailable().with_source("the call was given up"));
-                Eventual::later(async move { landing.await.unwrap_or_else(given_up) })
-            }
-        }
+            let verdict = inner.verify(&credential).await;
+            memory.remember(digest, &verdict);
+            verdict
+        });
+        // The flights stay for as long as somebody waits.
+        let flights = Arc::clone(&self.flights);
+        Eventual::later(async move {
+            let verdict = landing.await;
+            drop(flights);
+            verdict.unwrap_or_else(|| Err(Rejection::unavailable().with_source("the call was given up")))
+        })
     }
 
     fn schemes(&self) -> &[Scheme] {

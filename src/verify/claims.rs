@@ -19,6 +19,9 @@ pub(super) struct Claims<'a> {
     pub(super) has_id: bool,
     pub(super) scope: ScopeClaim<'a>,
     pub(super) token_use: Option<Cow<'a, str>>,
+    /// Of an introspection answer (RFC 7662 §2.2).
+    #[cfg(feature = "remote")]
+    pub(super) token_type: Option<Cow<'a, str>>,
     /// Has a claim that only another kind of token has.
     pub(super) foreign: Option<&'static str>,
     /// Has `cnf`: whoever presents it has to prove that they hold a key (RFC 7800).
@@ -52,6 +55,12 @@ impl<'a> Claims<'a> {
                 }
                 "client_id" => claims.client_id = Some(reader.string_of("client_id")?),
                 "scope" => claims.scope = ScopeClaim::read(reader)?,
+                #[cfg(feature = "remote")]
+                "token_type" => {
+                    if let Scalar::String(typ) = reader.scalar()? {
+                        claims.token_type = Some(typ);
+                    }
+                }
                 "token_use" => claims.token_use = Some(reader.string_of("token_use")?),
                 // OpenID Connect Core §2 and §3.3.2.11, FAPI 1.0 Part 2 §5.1.1, Back-Channel Logout §2.4.
                 "at_hash" => claims.note_foreign("at_hash", reader)?,

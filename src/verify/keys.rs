@@ -86,7 +86,7 @@ impl Keys {
         algorithms: impl IntoIterator<Item = Algorithm>,
     ) -> Result<Self, ConfigError> {
         let rsa = rsa_algorithms(algorithms)?;
-        let keys = parse_set(json, &rsa)?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let keys = parse_set(json, &rsa)?;
         if keys.is_empty() {
             return Err(ConfigError::new("jwks", "expected at least one key that verifies signatures"));
         }

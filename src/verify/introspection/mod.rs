@@ -30,11 +30,15 @@ use crate::flight::Flights;
 use crate::identity::Identity;
 use crate::jose::Reader;
 use crate::rejection::Rejection;
-use crate::transport::{Door, Transport};
+use crate::transport::{Door, Transport, has_content_type};
 
 /// For one call, with the wait for its turn.
 const DEADLINE: Duration = Duration::from_secs(3);
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// RFC 9701 §5.
+const SIGNED_ANSWER: &str = "application/token-introspection+jwt";
+/// What an endpoint says in `Retry-After` is passed on up to here.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// As for JWTs.
 const LEEWAY: Duration = Duration::from_secs(30);
 
@@ -111,7 +115,13 @@ impl Verify for Introspection {
         };
         let (endpoint, token) = (Arc::clone(&self.endpoint), Zeroizing::new(credential.expose().to_owned()));
         let landing = self.flights.join(digest, async move { endpoint.take_turn(&token).await });
-        Eventual::later(async move { landing.await.unwrap_or_else(|| Err(outage("the call was given up"))) })
+        // The flights stay for as long as somebody waits.
+        let flights = Arc::clone(&self.flights);
+        Eventual::later(async move {
+            let verdict = landing.await;
+            drop(flights);
+            verdict.unwrap_or_else(|| Err(outage("the call was given up")))
+        })
     }
 
     fn schemes(&self) -> &[Scheme] {
@@ -169,8 +179,7 @@ impl Endpoint {
                 }
             }
         }
-        let accept =
-            if self.signed.is_some() { "application/token-introspection+jwt" } else { "application/json" };
+        let accept = if self.signed.is_some() { SIGNED_ANSWER } else { "application/json" };
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         *request.method_mut() = Method::POST;
@@ -180,6 +189,10 @@ impl Endpoint {
     }
 
     async fn read(&self, response: &Response<Bytes>) -> Result<Identity, Rejection> {
+        let expected = if self.signed.is_some() { SIGNED_ANSWER } else { "application/json" };
+        if !has_content_type(response.headers(), &[expected]) {
+            return Err(outage("the answer has another content type"));
+        }
         let text = std::str::from_utf8(response.body()).map_err(outage)?;
         let answer = match &self.signed {
             None => text.to_owned(),
@@ -220,6 +233,12 @@ impl Endpoint {
     }
 
     fn check(&self, claims: &Claims<'_>) -> Result<(), Refused> {
+        // RFC 9449 §7.2, RFC 8705 §3: nobody proved the key here.
+        if claims.is_bound
+            || claims.token_type.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("Bearer"))
+        {
+            return Err(Refused::Bound);
+        }
         if !self.audiences.is_empty() {
             let actual = claims.audience.as_ref().ok_or(Refused::Missing("aud"))?;
             if !self.audiences.iter().any(|own| actual.iter().any(|other| **other == **own)) {
@@ -267,7 +286,8 @@ fn is_about_the_token(body: &[u8]) -> bool {
 
 /// In seconds; a date is passed over (RFC 9110 §10.2.3).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 impl fmt::Debug for Introspection {

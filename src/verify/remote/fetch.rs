@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{ACCEPT, AGE, CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use serde_json::Value;
 
-use super::schedule::{DEFAULT_LIFETIME, MAX_LIFETIME, MIN_LIFETIME};
+use super::schedule::{MAX_LIFETIME, MIN_LIFETIME};
 use crate::algorithm::Algorithm;
 use crate::error::ConfigError;
-use crate::jose::{KeySet, Reader, parse_set};
-use crate::transport::{Door, Failed};
+use crate::jose::{KeySet, Reader, parse_public_set};
+use crate::transport::{Door, Failed, has_content_type};
 
 /// Where a key set is.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ pub(super) struct Issuer {
     name: String,
     /// OpenID Connect Discovery 1.0 §4, then RFC 8414 §3.
     candidates: Vec<Uri>,
-    /// What the metadata named; kept until it answers that there is nothing.
+    /// What the metadata named; kept for as long as it answers well.
     pinned: Mutex<Option<Uri>>,
 }
 
@@ -36,9 +36,13 @@ pub(super) struct Issuer {
 pub(super) struct Fetched {
     /// `None`: the set did not change.
     pub(super) set: Option<(KeySet, Bytes)>,
-    pub(super) etag: Option<HeaderValue>,
-    pub(super) lifetime: Duration,
+    pub(super) etag: Option<Etag>,
+    /// `None`: the provider does not say.
+    pub(super) lifetime: Option<Duration>,
 }
+
+/// An entity tag, and the URL that it is of: at another it means nothing.
+pub(super) type Etag = (Uri, HeaderValue);
 
 /// Why a fetch brought nothing. Shown in health and events, never to a caller.
 #[derive(Clone, Debug)]
@@ -91,7 +95,7 @@ pub(super) async fn fetch(
     location: &Location,
     door: &Door,
     rsa: &[Algorithm],
-    etag: Option<&HeaderValue>,
+    etag: Option<&Etag>,
 ) -> Result<Fetched, Fault> {
     match location {
         Location::Url(url) => fetch_set(url, door, rsa, etag).await,
@@ -101,7 +105,8 @@ pub(super) async fn fetch(
                 None => issuer.discover(door).await?,
             };
             let fetched = fetch_set(&url, door, rsa, etag).await;
-            if matches!(fetched, Err(Fault::Status(404 | 410))) {
+            if fetched.is_err() {
+                // It may have moved: the next attempt asks where it is.
                 issuer.pin(None);
             }
             fetched
@@ -130,6 +135,7 @@ impl Issuer {
                     self.pin(Some(url.clone()));
                     return Ok(url);
                 }
+                429 => return Err(Fault::Status(429)),
                 status @ (400..500) => last = Fault::Status(status),
                 status => return Err(Fault::Status(status)),
             }
@@ -153,16 +159,12 @@ impl Issuer {
     }
 }
 
-async fn fetch_set(
-    url: &Uri,
-    door: &Door,
-    rsa: &[Algorithm],
-    etag: Option<&HeaderValue>,
-) -> Result<Fetched, Fault> {
+async fn fetch_set(url: &Uri, door: &Door, rsa: &[Algorithm], etag: Option<&Etag>) -> Result<Fetched, Fault> {
+    let etag = etag.filter(|(of, _)| of == url).map(|(_, etag)| etag);
     let request = get(url, "application/jwk-set+json, application/json", etag);
     let response = door.send(request).await.map_err(Fault::Failed)?;
     let lifetime = lifetime(response.headers());
-    let new_etag = response.headers().get(ETAG).cloned();
+    let new_etag = response.headers().get(ETAG).map(|etag| (url.clone(), etag.clone()));
     match response.status().as_u16() {
         304 if etag.is_some() => Ok(Fetched { set: None, etag: None, lifetime }),
         200 if has_content_type(response.headers(), &["application/json", "application/jwk-set+json"]) => {
@@ -175,18 +177,10 @@ async fn fetch_set(
     }
 }
 
-/// The good keys of a document, at least one. Secrets are not good: a published one is none.
+/// The good keys of a document, at least one.
 pub(super) fn parse_document(document: &[u8], rsa: &[Algorithm]) -> Result<KeySet, Fault> {
-    let keys = parse_set(document, rsa).map_err(Fault::KeySet)?;
-    let (mut good, mut last) = (Vec::new(), None);
-    for key in keys {
-        match key {
-            Ok(key) if !key.algorithm().is_symmetric() => good.push(key),
-            Ok(_) => {}
-            Err(error) => last = Some(error),
-        }
-    }
-    match last {
+    let (good, bad) = parse_public_set(document, rsa).map_err(Fault::KeySet)?;
+    match bad {
         _ if !good.is_empty() => KeySet::new(good).map_err(Fault::KeySet),
         Some(error) => Err(Fault::KeySet(error)),
         None => Err(Fault::NoKeys),
@@ -203,14 +197,8 @@ fn get(url: &Uri, accept: &'static str, etag: Option<&HeaderValue>) -> Request<B
     request
 }
 
-fn has_content_type(headers: &HeaderMap, expected: &[&str]) -> bool {
-    let value = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let media_type = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    expected.iter().any(|name| media_type.eq_ignore_ascii_case(name.as_bytes()))
-}
-
 /// RFC 9111 §5.2.2: `max-age`, less the `Age` it already has; within bounds of ours.
-fn lifetime(headers: &HeaderMap) -> Duration {
+fn lifetime(headers: &HeaderMap) -> Option<Duration> {
     let lines = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
     let mut stated = None;
     for directive in lines.flat_map(|line| line.split(',')) {
@@ -222,7 +210,7 @@ fn lifetime(headers: &HeaderMap) -> Duration {
         }
     }
     let age = headers.get(AGE).and_then(|age| age.to_str().ok()?.parse().ok()).unwrap_or(0);
-    stated.map_or(DEFAULT_LIFETIME, |seconds: u64| {
+    stated.map(|seconds: u64| {
         Duration::from_secs(seconds.saturating_sub(age)).clamp(MIN_LIFETIME, MAX_LIFETIME)
     })
 }
@@ -272,7 +260,7 @@ mod tests {
 
     use http::{HeaderMap, Response};
 
-    use super::{Location, has_content_type, lifetime};
+    use super::{Location, lifetime};
     use crate::transport::{Door, ServiceTransport};
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -282,7 +270,7 @@ mod tests {
     #[test]
     fn lifetimes_stay_within_bounds() {
         for (control, age, seconds) in [
-            (None, None, 600),
+            (None, None, 0),
             (Some("max-age=300"), None, 300),
             (Some("public, Max-Age=\"3600\", must-revalidate"), Some("600"), 3000),
             (Some("max-age=1"), None, 60),
@@ -290,23 +278,14 @@ mod tests {
             (Some("max-age=300"), Some("400"), 60),
             (Some("no-store"), None, 60),
             (Some("max-age=300, no-cache"), None, 60),
-            (Some("max-age=junk"), None, 600),
-            (Some("private"), None, 600),
+            (Some("max-age=junk"), None, 0),
+            (Some("private"), None, 0),
         ] {
             let mut pairs: Vec<_> = control.map(|value| ("cache-control", value)).into_iter().collect();
             pairs.extend(age.map(|value| ("age", value)));
-            assert_eq!(lifetime(&headers(&pairs)), Duration::from_secs(seconds), "{control:?} {age:?}");
+            let expected = (seconds > 0).then(|| Duration::from_secs(seconds));
+            assert_eq!(lifetime(&headers(&pairs)), expected, "{control:?} {age:?}");
         }
-    }
-
-    #[test]
-    fn content_types() {
-        let json = ["application/json"];
-        assert!(has_content_type(&headers(&[("content-type", "Application/JSON; charset=utf-8")]), &json));
-        for other in ["text/html", "application/jsonp", "text/json", ""] {
-            assert!(!has_content_type(&headers(&[("content-type", other)]), &json), "{other}");
-        }
-        assert!(!has_content_type(&HeaderMap::new(), &json));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! 2. One fetch at a time, in a task of its own: whoever began it may go away.
 //! 3. A set is refreshed in the background at 80 % of its lifetime, more or less a tenth of that.
 //! 4. An unknown key id causes at most one fetch in ten seconds, whether that succeeds or fails; until
-//!    then tokens with unknown ids are refused at once.
+//!    then tokens with unknown ids are refused at once, or, if the fetch failed, cannot be judged.
 //! 5. A failed fetch is tried again after 1 s, then 2 s, and so on up to 60 s; the set stays as it is, for
 //!    up to a day.
 //! 6. A new set is checked before it replaces the old one, whole. Keys that are weak, malformed or secret
@@ -14,6 +14,7 @@
 mod fetch;
 mod health;
 mod schedule;
+mod shared;
 mod unknown;
 
 use std::fmt;
@@ -22,13 +23,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use self::fetch::{Fault, Location, parse_document};
 pub use self::health::KeysHealth;
-use self::schedule::{FIRST_BACKOFF, LAST_KNOWN_GOOD, Loaded, State};
+use self::schedule::State;
+use self::shared::{Config, Refreshing, Shared};
 use self::unknown::Unknown;
 use super::keys::{ChosenKey, Keys, Source, rsa_algorithms};
 use super::rules::Refused;
@@ -75,23 +77,12 @@ pub struct RemoteKeys {
     unknown: Arc<Mutex<Unknown>>,
 }
 
-struct Shared {
-    config: Config,
-    state: ArcSwap<State>,
-}
-
-#[derive(Clone)]
-struct Config {
-    location: Location,
-    door: Door,
-    rsa: Vec<Algorithm>,
-    last_known_good: Duration,
-}
-
 type Landing = Pin<Box<dyn Future<Output = Option<Result<(), Fault>>> + Send>>;
 
 /// What to do about a key that is not at hand.
 enum Course {
+    /// A fetch that landed meanwhile brought it.
+    Found(ChosenKey),
     Refuse,
     Unavailable(Duration),
     /// Wait for a fetch; `new` if it begins now, so that what it brings is newer than the token.
@@ -115,9 +106,8 @@ impl RemoteKeys {
     }
 
     fn new(config: Config) -> Self {
-        let state = ArcSwap::from_pointee(State::default());
         Self {
-            shared: Arc::new(Shared { config, state }),
+            shared: Arc::new(Shared::new(config)),
             flight: Arc::new(SingleFlight::new()),
             unknown: Arc::default(),
         }
@@ -202,8 +192,10 @@ impl RemoteKeys {
         let now = Instant::now();
         let usable = self.shared.usable(now);
         if let Some(loaded) = &usable {
-            if self.shared.state.load().wants_refresh(now) {
-                self.flight.begin((), Arc::clone(&self.shared).fetch());
+            if self.shared.state.load().wants_refresh(now)
+                && let Some(refreshing) = Refreshing::begin(&self.shared)
+            {
+                self.flight.begin((), refreshing.fetch());
             }
             match ChosenKey::select(&loaded.set, algorithm, key_id) {
                 Ok(key) => return Eventual::now(Ok(key)),
@@ -211,12 +203,16 @@ impl RemoteKeys {
                 Err(none) => return Eventual::now(Err(Refused::NoKey(none).into())),
             }
         }
-        match self.course(usable.is_none(), key_id, now) {
+        match self.course(usable.is_none(), algorithm, key_id, now) {
+            Course::Found(key) => Eventual::now(Ok(key)),
             Course::Refuse => Eventual::now(Err(Refused::NoKey(NoKey::Unknown).into())),
             Course::Unavailable(after) => Eventual::now(Err(self.shared.unavailable(after))),
             Course::Wait { landing, new } => {
                 let (keys, key_id) = (self.clone(), key_id.map(Box::from));
                 Eventual::later(async move {
+                    if Handle::try_current().is_err() {
+                        return Err(keys.shared.unavailable(Duration::ZERO));
+                    }
                     let answer = keys.wait(landing, new, algorithm, key_id);
                     let late = |_| Err(keys.shared.unavailable(Duration::ZERO));
                     tokio::time::timeout(FETCH_DEADLINE, answer).await.unwrap_or_else(late)
@@ -254,7 +250,8 @@ impl RemoteKeys {
                 self.unknown.lock().unwrap_or_else(PoisonError::into_inner).remember(key_id.clone(), now);
                 return Err(Refused::NoKey(none).into());
             }
-            match self.course(false, Some(key_id), now) {
+            match self.course(false, algorithm, Some(key_id), now) {
+                Course::Found(key) => return Ok(key),
                 Course::Refuse => return Err(Refused::NoKey(NoKey::Unknown).into()),
                 Course::Unavailable(after) => return Err(self.shared.unavailable(after)),
                 Course::Wait { landing: next, .. } => (landing, new) = (next, true),
@@ -264,7 +261,7 @@ impl RemoteKeys {
 
     /// Decides, and begins a fetch if that is the decision, in one step: of many requests with unknown
     /// ids, one begins.
-    fn course(&self, cold: bool, key_id: Option<&str>, now: Instant) -> Course {
+    fn course(&self, cold: bool, algorithm: Algorithm, key_id: Option<&str>, now: Instant) -> Course {
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         if !cold && key_id.is_some_and(|key_id| unknown.is_absent(key_id, now)) {
             return Course::Refuse;
@@ -272,10 +269,18 @@ impl RemoteKeys {
         if let Some(landing) = self.flight.running(&()) {
             return Course::Wait { landing: Box::pin(landing), new: false };
         }
-        if !cold && unknown.is_cooling(now) {
-            return Course::Refuse;
+        // Nothing is in the air, so that what the last fetch brought is in the state.
+        let state = self.shared.state.load();
+        if let Some(loaded) = self.shared.usable(now)
+            && let Ok(key) = ChosenKey::select(&loaded.set, algorithm, key_id)
+        {
+            return Course::Found(key);
         }
-        if let Some(after) = self.shared.state.load().backoff(now) {
+        if let Some(left) = unknown.cooldown(now).filter(|_| !cold) {
+            // Whoever asks while the provider cannot be reached is not told that the key is unknown.
+            return if state.last_error.is_some() { Course::Unavailable(left) } else { Course::Refuse };
+        }
+        if let Some(after) = state.backoff(now) {
             return Course::Unavailable(after);
         }
         if !cold {
@@ -283,51 +288,6 @@ impl RemoteKeys {
         }
         let landing = self.flight.join((), Arc::clone(&self.shared).fetch());
         Course::Wait { landing: Box::pin(landing), new: true }
-    }
-}
-
-impl Config {
-    fn new(location: Location, door: Door) -> Self {
-        Self { location, door, rsa: vec![Algorithm::RS256], last_known_good: LAST_KNOWN_GOOD }
-    }
-}
-
-impl Shared {
-    /// The set, unless it went unconfirmed for too long.
-    fn usable(&self, now: Instant) -> Option<Loaded> {
-        let state = self.state.load();
-        state.loaded.as_ref().filter(|loaded| loaded.age(now) <= self.config.last_known_good).cloned()
-    }
-
-    /// Fetches once and keeps what came of it.
-    async fn fetch(self: Arc<Self>) -> Result<(), Fault> {
-        let before = self.state.load_full();
-        let Config { location, door, rsa, .. } = &self.config;
-        let etag = before.loaded.as_ref().and_then(|loaded| loaded.etag.as_ref());
-        let fetched = tokio::time::timeout(FETCH_DEADLINE, fetch::fetch(location, door, rsa, etag)).await;
-        let fetched = fetched.unwrap_or(Err(Fault::TimedOut));
-        let now = Instant::now();
-        let (after, outcome) = match fetched {
-            Ok(fetched) => (before.succeeded(fetched, now), Ok(())),
-            Err(fault) => {
-                #[cfg(feature = "tracing")]
-                tracing::warn!(reason = %fault.reason(), "key set not refreshed");
-                (before.failed(&fault, now), Err(fault))
-            }
-        };
-        self.state.store(Arc::new(after));
-        outcome
-    }
-
-    fn unavailable(&self, after: Duration) -> Rejection {
-        let state = self.state.load();
-        let after =
-            if after.is_zero() { state.backoff(Instant::now()).unwrap_or(FIRST_BACKOFF) } else { after };
-        let rejection = Rejection::unavailable().with_retry_after(after);
-        match &state.last_error {
-            Some(error) => rejection.with_source(&**error),
-            None => rejection,
-        }
     }
 }
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::fetch::{Fault, Fetched};
+use super::fetch::{Etag, Fault, Fetched};
 use crate::jose::{KeySet, random};
 
 /// Ten minutes is what most verifiers use; see the manual for a table of them.
@@ -28,7 +27,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(60);
 pub(super) struct Loaded {
     pub(super) set: Arc<KeySet>,
     pub(super) document: Bytes,
-    pub(super) etag: Option<HeaderValue>,
+    pub(super) etag: Option<Etag>,
     confirmed_at: Instant,
     lifetime: Duration,
 }
@@ -36,6 +35,11 @@ pub(super) struct Loaded {
 impl Loaded {
     pub(super) fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.confirmed_at)
+    }
+
+    /// True while it may be used: within its lifetime, or for as long as the user lets it be kept.
+    pub(super) fn is_usable(&self, now: Instant, last_known_good: Duration) -> bool {
+        self.age(now) <= self.lifetime.max(last_known_good)
     }
 
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
@@ -62,7 +66,9 @@ impl State {
     }
 
     pub(super) fn succeeded(&self, fetched: Fetched, now: Instant) -> Self {
-        let lifetime = fetched.lifetime;
+        let known = self.loaded.as_ref().map(|loaded| loaded.lifetime).filter(|_| fetched.set.is_none());
+        let known = known.filter(|lifetime| !lifetime.is_zero());
+        let lifetime = fetched.lifetime.or(known).unwrap_or(DEFAULT_LIFETIME);
         let (loaded, is_new) = match (fetched.set, &self.loaded) {
             // Not changed, by the provider's word or byte for byte: the old set with a new age.
             (None, Some(old)) => (Loaded { confirmed_at: now, lifetime, ..old.clone() }, false),

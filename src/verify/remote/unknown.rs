@@ -2,6 +2,7 @@
 //! did not bring.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -21,8 +22,10 @@ impl Unknown {
         self.absent.get(key_id).is_some_and(|until| *until > now)
     }
 
-    pub(super) fn is_cooling(&self, now: Instant) -> bool {
-        self.cooldown_until.is_some_and(|until| until > now)
+    /// What is left until an unknown id may cause a fetch again.
+    pub(super) fn cooldown(&self, now: Instant) -> Option<Duration> {
+        let left = self.cooldown_until?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
     }
 
     /// Counts from the beginning of a fetch, so that one that fails counts as well.
@@ -57,8 +60,8 @@ mod tests {
             unknown.remember(index.to_string().into(), now);
             assert!(unknown.absent.len() <= MAX_ABSENT);
         }
-        assert!(unknown.is_absent("99999", now) && unknown.is_cooling(now));
+        assert!(unknown.is_absent("99999", now) && unknown.cooldown(now) == Some(UNKNOWN_KEY_COOLDOWN));
         let later = now + UNKNOWN_KEY_COOLDOWN;
-        assert!(!unknown.is_absent("99999", later) && !unknown.is_cooling(later));
+        assert!(!unknown.is_absent("99999", later) && unknown.cooldown(later).is_none());
     }
 }
