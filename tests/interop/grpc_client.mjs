@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
 import protoLoader from '@grpc/proto-loader';
 
+import { TIMEOUT, check, close } from './checks.mjs';
+
 const { NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED } = grpc.status;
-// For every wait on the server, in milliseconds.
-const TIMEOUT = 10_000;
 
 const proto = protoLoader.loadSync(fileURLToPath(new URL('health.proto', import.meta.url)), {
   defaults: true,
@@ -106,20 +106,6 @@ async function refusesWeb(address, format, credential) {
   assert.ok(format.startsWith(response.headers.get('content-type')), 'another content type');
 }
 
-let passed = 0;
-let failed = 0;
-
-async function check(name, test, ...args) {
-  try {
-    await test(...args);
-    passed += 1;
-    console.log(`ok      ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAILED  ${name}: ${error.message.replace(/\s+/g, ' ')}`);
-  }
-}
-
 async function checkPrinted({ address, good, forged, expired }) {
   const client = new Client(address);
   const bearer = `Bearer ${good}`;
@@ -165,5 +151,4 @@ async function checkMinted(minted) {
 const { printed, minted } = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 await checkPrinted(printed);
 await checkMinted(minted);
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 ? 1 : 0;
+close();
