@@ -297,6 +297,19 @@ async fn a_server_that_refuses_everything_costs_a_fetch_each_cool_off_atk_62() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn short_lives_do_not_shorten_the_cool_off_atk_62() {
+    let story = Story::new(|number, clock| Eventual::now(Ok(numbered(number, &clock, 2))));
+    for _ in 0..200 {
+        let token = story.source.token().await.unwrap();
+        story.source.reject(&token);
+        settle().await;
+        advance(Duration::from_millis(50)).await;
+    }
+    // Ten seconds: what the lifetimes take, and two more.
+    assert!(story.asked() <= 13, "{}", story.asked());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_token_is_replaced_at_once_when_it_is_refused() {
     let story = Story::new(slow_hour);
     let first = story.source.token().await.unwrap();

@@ -19,7 +19,7 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// A mistake somewhere that a second will not mend, and that may be costing log lines elsewhere.
 const FIRST_PERMANENT_BACKOFF: Duration = Duration::from_secs(10);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
-/// A replacement for a refused token is kept at least this long.
+/// No refused token is replaced sooner after the last one that was.
 const COOL_OFF: Duration = Duration::from_secs(10);
 
 /// Keeps a token while it is good, and gets the next one in time; see the [module](super).
@@ -44,13 +44,13 @@ struct State {
     failure: Option<Failure>,
     /// The next token takes the place of one that was refused.
     replacing: bool,
+    /// When the last such token came.
+    replaced: Option<Instant>,
 }
 
 struct Current {
     token: Token,
     windows: Windows,
-    /// When it arrived, if it took the place of one that was refused.
-    replacement_since: Option<Instant>,
 }
 
 struct Failure {
@@ -209,13 +209,9 @@ impl State {
     }
 
     fn succeed(&mut self, token: &Token, asked: Moment) {
-        let replacement_since = self.replacing.then(Instant::now);
-        let windows = Windows::new(token, asked);
-        *self = Self {
-            current: Some(Current { token: token.clone(), windows, replacement_since }),
-            failure: None,
-            replacing: false,
-        };
+        let replaced = if self.replacing { Some(Instant::now()) } else { self.replaced };
+        let current = Current { token: token.clone(), windows: Windows::new(token, asked) };
+        *self = Self { current: Some(current), failure: None, replacing: false, replaced };
     }
 
     /// Takes note of a failure; gives the time of the next try.
@@ -228,16 +224,14 @@ impl State {
         until
     }
 
-    /// Drops the current token if it is the refused one, unless it just took the place of another.
+    /// Drops the current token if it is the refused one, unless one took another's place just now.
     fn drop_refused(&mut self, token: &Token) -> bool {
-        let cooling = |since: Instant| since.elapsed() < COOL_OFF;
-        match &self.current {
-            Some(own) if own.token.is_same(token) && !own.replacement_since.is_some_and(cooling) => {
-                (self.current, self.replacing) = (None, true);
-                true
-            }
-            _ => false,
+        let cooling = self.replaced.is_some_and(|replaced| replaced.elapsed() < COOL_OFF);
+        let refused = !cooling && self.current.as_ref().is_some_and(|own| own.token.is_same(token));
+        if refused {
+            (self.current, self.replacing) = (None, true);
         }
+        refused
     }
 }
 

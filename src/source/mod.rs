@@ -11,8 +11,8 @@
 //!    tried again within it, after 1 s, 2 s, and so on up to 30 s; others are not. The failure is everybody's
 //!    until the next try is due, and a `Retry-After` is waited for.
 //! 5. A token that is still good survives every failed refresh.
-//! 6. A refused token is dropped if it is the current one, and replaced once; a replacement that is
-//!    refused too is kept for 10 s, so that a server which refuses everything costs one fetch each 10 s.
+//! 6. A refused token is dropped if it is the current one, and replaced; for 10 s after that no other is,
+//!    so that a server which refuses everything costs one fetch each 10 s.
 //! 7. Time is the wall clock's or the timer's, whichever ran further: a clock that is set back does not
 //!    prolong a token, and neither does a machine that was suspended.
 //!
