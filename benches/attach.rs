@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 use std::hint::black_box;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Request, Response};
@@ -15,7 +16,7 @@ struct Hour;
 
 impl TokenSource for Hour {
     fn token(&self) -> Eventual<Result<Token, TokenError>> {
-        let now: SystemTime = SystemClock::new().now();
+        let now = SystemClock::new().now();
         let token = Token::new(Scheme::Bearer, "a".repeat(800)).expect("a token");
         Eventual::now(Ok(token.expiring(now, Duration::from_secs(3600))))
     }
@@ -36,22 +37,21 @@ fn benches(c: &mut Criterion) {
     runtime.block_on(cached.token()).expect("a token");
     let fixed = StaticToken::new(Scheme::Bearer, "a".repeat(800)).expect("a token");
     let to =
-        |source: Box<dyn TokenSource>| AttachLayer::to("https://api.example", std::sync::Arc::from(source));
+        |source: Arc<dyn TokenSource>| AttachLayer::to("https://api.example", source).expect("an origin");
 
     let mut bare = tower::service_fn(handler);
     group.bench_function("bare", |b| {
         b.iter(|| runtime.block_on(bare.call(black_box(request()))).expect("infallible"));
     });
-    for (name, source) in [("static", Box::new(fixed) as Box<dyn TokenSource>), ("cached", Box::new(cached))]
+    for (name, source) in
+        [("static", Arc::new(fixed.clone()) as Arc<dyn TokenSource>), ("cached", Arc::new(cached))]
     {
-        let mut service = to(source).expect("an origin").layer(tower::service_fn(handler));
+        let mut service = to(source).layer(tower::service_fn(handler));
         group.bench_function(name, |b| {
             b.iter(|| runtime.block_on(service.call(black_box(request()))).expect("a token"));
         });
     }
-    let source = Box::new(StaticToken::new(Scheme::Bearer, "a".repeat(800)).expect("a token"));
-    let mut service =
-        to(source).expect("an origin").retry_unauthorized(CloneBody).layer(tower::service_fn(handler));
+    let mut service = to(Arc::new(fixed)).retry_unauthorized(CloneBody).layer(tower::service_fn(handler));
     group.bench_function("static, with a spare", |b| {
         b.iter(|| runtime.block_on(service.call(black_box(request()))).expect("a token"));
     });
