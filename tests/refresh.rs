@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body_util::Full;
 use tokio::time::{Instant, advance, sleep};
@@ -371,10 +372,17 @@ async fn a_source_that_panics_is_a_failure_like_any_other() {
 #[test]
 fn no_runtime_is_needed_until_there_is_something_to_wait_for() {
     let story = Story::new(slow_hour);
-    let outcome = tokio_test::block_on(async { story.source.clone() }).token().try_now();
-    let outcome = outcome.map(drop).map_err(drop);
-    assert_eq!(outcome, Err(()), "it is to be awaited, and nothing panicked");
+    let waiting = story.source.token();
     assert_eq!(story.asked(), 0);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    assert_eq!(runtime.block_on(waiting).unwrap().expose(), "1");
+    assert_eq!(story.now(), Some(Ok("1".into())));
+
+    let nowhere = Story::new(slow_hour);
+    let error = nowhere.source.token().now_or_never().expect("it cannot wait").unwrap_err();
+    assert!(error.is_transient());
+    assert_eq!(nowhere.asked(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::TokenSource;
@@ -91,7 +92,16 @@ impl<S: TokenSource> CachedSource<S> {
         refresh(Arc::clone(&self.shared), self.clock.clone())
     }
 
+    /// Waits for the refresh, which begins now if there is a runtime, or else when the first one polls.
     fn wait(&self) -> Eventual<Outcome> {
+        if Handle::try_current().is_ok() {
+            return self.join();
+        }
+        let this = self.clone();
+        Eventual::later(async move { this.join().await })
+    }
+
+    fn join(&self) -> Eventual<Outcome> {
         let (shared, clock) = (Arc::clone(&self.shared), self.clock.clone());
         let flight = self.flight.join((), self.refresh());
         Eventual::later(async move {

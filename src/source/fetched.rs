@@ -160,9 +160,10 @@ impl TokenSource for FetchedSource {
         if self.fetcher.contract.refresh_token_at.is_none() {
             return Eventual::later(fetch);
         }
-        let flight = self.flight.join((), fetch);
+        let flight = Arc::clone(&self.flight);
         Eventual::later(async move {
-            flight.await.unwrap_or_else(|| Err(TokenError::transient("the refresh ended without an outcome")))
+            let landed = flight.join((), fetch).await;
+            landed.unwrap_or_else(|| Err(TokenError::transient("the refresh ended without an outcome")))
         })
     }
 }
