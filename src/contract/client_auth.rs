@@ -2,12 +2,12 @@ use std::fmt;
 #[cfg(feature = "jwt")]
 use std::sync::Arc;
 #[cfg(feature = "jwt")]
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use form_urlencoded::byte_serialize;
-#[cfg(feature = "remote")]
 use http::Uri;
 use zeroize::Zeroizing;
 
@@ -15,7 +15,6 @@ use zeroize::Zeroizing;
 use crate::algorithm::Algorithm;
 #[cfg(feature = "jwt")]
 use crate::clock::unix_nanos;
-#[cfg(feature = "jwt")]
 use crate::error::ConfigError;
 #[cfg(feature = "jwt")]
 use crate::jose::{SigningKey, base64url, random};
@@ -92,29 +91,30 @@ impl Credentials {
         self
     }
 
-    #[cfg(feature = "remote")]
     pub(crate) fn id(&self) -> Option<&str> {
         self.id.as_deref().filter(|id| !id.is_empty())
     }
 
     /// The fields that prove who the client is in a form sent to `endpoint`.
-    #[cfg(feature = "remote")]
     pub(crate) fn form_fields(
         &self,
         auth: ClientAuth,
         endpoint: &Uri,
         now: SystemTime,
     ) -> Result<Vec<(&'static str, Zeroizing<String>)>, ConfigError> {
+        #[cfg(not(feature = "jwt"))]
+        let _ = (endpoint, now);
         let missing = |expected: &str| ConfigError::new("credentials", format!("expected {expected}"));
         let id = || self.id().map(|id| Zeroizing::new(id.to_owned())).ok_or_else(|| missing("a client id"));
         Ok(match auth {
             ClientAuth::Basic | ClientAuth::BasicPlain | ClientAuth::None => Vec::new(),
             ClientAuth::Post => {
-                let secret =
-                    self.secret.as_ref().and_then(|secret| std::str::from_utf8(secret.expose()).ok());
+                let secret = self.secret.as_ref().filter(|secret| !secret.expose().is_empty());
+                let secret = secret.and_then(|secret| std::str::from_utf8(secret.expose()).ok());
                 let secret = secret.ok_or_else(|| missing("a client secret, as text"))?;
                 vec![("client_id", id()?), ("client_secret", Zeroizing::new(secret.to_owned()))]
             }
+            #[cfg(feature = "jwt")]
             ClientAuth::PrivateKeyJwt => {
                 let key = self.key.as_ref().ok_or_else(|| missing("a key"))?;
                 let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

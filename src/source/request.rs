@@ -52,26 +52,20 @@ impl<'a> Call<'a> {
                 }
             }
         }
+        if self.contract.client_auth != ClientAuth::None {
+            self.once(Parameter::ClientSecret)?;
+        }
         match self.contract.client_auth {
-            ClientAuth::None => {}
             ClientAuth::Basic | ClientAuth::BasicPlain => {
-                self.once(Parameter::ClientSecret)?;
                 self.value(&Parameter::ClientId)?;
                 self.value(&Parameter::ClientSecret)?;
                 let basic = self.credentials.basic(self.contract.client_auth == ClientAuth::BasicPlain);
                 headers.insert(AUTHORIZATION, sensitive(Zeroizing::new(basic.as_bytes().to_vec()))?);
             }
-            ClientAuth::Post => {
-                self.once(Parameter::ClientSecret)?;
-                push(&mut body, "client_id", self.value(&Parameter::ClientId)?)?;
-                push(&mut body, "client_secret", self.value(&Parameter::ClientSecret)?)?;
-            }
-            #[cfg(feature = "jwt")]
-            ClientAuth::PrivateKeyJwt => {
-                let kind = b"urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-                push(&mut body, "client_id", self.value(&Parameter::ClientId)?)?;
-                push(&mut body, "client_assertion_type", Zeroizing::new(kind.to_vec()))?;
-                push(&mut body, "client_assertion", self.value(&Parameter::Assertion)?)?;
+            other => {
+                for (name, value) in self.credentials.form_fields(other, self.endpoint, self.now)? {
+                    push(&mut body, name, Zeroizing::new(value.as_bytes().to_vec()))?;
+                }
             }
         }
         *request.uri_mut() = self.uri(&query)?;
@@ -101,10 +95,10 @@ impl<'a> Call<'a> {
         };
         match parameter {
             Parameter::Assertion => self.assertion(),
-            Parameter::ClientId => match self.credentials.id.as_deref() {
-                Some(id) if !id.is_empty() => Ok(Zeroizing::new(id.into())),
-                _ => Err(missing("credentials", "a client id")),
-            },
+            Parameter::ClientId => {
+                let id = self.credentials.id().ok_or_else(|| missing("credentials", "a client id"))?;
+                Ok(Zeroizing::new(id.into()))
+            }
             Parameter::ClientSecret => secret(self.credentials.secret.as_ref(), "a client secret"),
             Parameter::Literal(text) => Ok(Zeroizing::new(text.as_bytes().to_vec())),
             Parameter::RefreshToken => secret(self.refresh_token.as_ref(), "a refresh token"),
@@ -117,7 +111,7 @@ impl<'a> Call<'a> {
         let wanted =
             |what| ConfigError::new("credentials", format!("expected {what}, which the contract asks for"));
         let key = self.credentials.key.as_ref().ok_or_else(|| wanted("a key"))?;
-        let id = self.credentials.id.as_deref().ok_or_else(|| wanted("a client id"))?;
+        let id = self.credentials.id().ok_or_else(|| wanted("a client id"))?;
         let signed = key.sign(id, &self.endpoint.to_string(), self.now)?;
         Ok(Zeroizing::new(signed.as_bytes().to_vec()))
     }
