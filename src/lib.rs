@@ -133,12 +133,12 @@ pub mod authenticate;
 #[cfg(feature = "client")]
 pub mod challenge;
 mod clock;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "remote"))]
 pub mod contract;
 mod credential;
 mod error;
 mod eventual;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "remote"))]
 mod flight;
 mod identity;
 pub mod integrations;
@@ -159,7 +159,7 @@ pub mod source;
 pub mod test_util;
 #[cfg(feature = "client")]
 mod token;
-#[cfg(any(feature = "client", feature = "https"))]
+#[cfg(any(feature = "client", feature = "https", feature = "remote"))]
 pub mod transport;
 pub mod verify;
 

@@ -15,7 +15,7 @@ pub(super) fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Result<&'b [u
     Ok(&buffer[..len])
 }
 
-#[cfg(any(feature = "client", feature = "issue", test))]
+#[cfg(any(feature = "client", feature = "issue", feature = "remote", test))]
 pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

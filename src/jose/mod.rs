@@ -14,7 +14,7 @@ mod json;
 mod jwk;
 mod key;
 mod material;
-#[cfg(any(feature = "client", feature = "issue"))]
+#[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 mod sign;
 #[cfg(test)]
 mod vectors;
@@ -22,7 +22,7 @@ mod vectors;
 pub(crate) use backend::random;
 #[cfg(any(feature = "issue", feature = "remote"))]
 pub(crate) use backend::sha256;
-#[cfg(any(feature = "client", feature = "issue"))]
+#[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 pub(crate) use base64url::encode as base64url;
 pub(crate) use compact::{Compact, Malformed};
 pub(crate) use header::{Header, same_type};
@@ -32,5 +32,5 @@ pub(crate) use jwk::parse_public_set;
 pub(crate) use jwk::parse_set;
 pub(crate) use key::{KeySet, NoKey, VerifyingKey};
 pub(crate) use material::Material;
-#[cfg(any(feature = "client", feature = "issue"))]
+#[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 pub(crate) use sign::SigningKey;

@@ -7,7 +7,7 @@
 //!
 //! The policy is applied to every request of this crate, whatever the transport behind it.
 
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "remote"))]
 mod door;
 
 use std::fmt;
@@ -21,7 +21,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
 
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "remote"))]
 pub(crate) use self::door::{Door, Failed};
 use crate::error::BoxError;
 use crate::eventual::Eventual;

@@ -81,10 +81,10 @@ pub(super) fn random(buffer: &mut [u8]) -> Option<()> {
     rand::fill(buffer).ok()
 }
 
-#[cfg(any(feature = "client", feature = "issue"))]
+#[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 pub(in crate::jose) use signing::Signer;
 
-#[cfg(any(feature = "client", feature = "issue"))]
+#[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 mod signing {
     use aws_lc_rs::hmac;
     use aws_lc_rs::rand::SystemRandom;

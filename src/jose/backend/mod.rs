@@ -17,7 +17,7 @@ use none as chosen;
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
 use rust_crypto as chosen;
 
-#[cfg(any(feature = "client", feature = "issue"))]
+#[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 pub(super) use chosen::Signer;
 pub(super) use chosen::{MAX_RSA_BITS, Verifier};
 

@@ -1,6 +1,6 @@
 //! No backend: everything compiles, and no key can be made.
 
-#[cfg(any(feature = "client", feature = "issue"))]
+#[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 use super::super::material::Material;
 use crate::algorithm::Algorithm;
 use crate::error::ConfigError;
@@ -23,10 +23,10 @@ impl Verifier {
     }
 }
 
-#[cfg(any(feature = "client", feature = "issue"))]
+#[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 pub(in crate::jose) enum Signer {}
 
-#[cfg(any(feature = "client", feature = "issue"))]
+#[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 impl Signer {
     pub(in crate::jose) fn generate(_: Algorithm) -> Result<Self, ConfigError> {
         Err(missing())

@@ -69,10 +69,10 @@ fn their(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     }
 }
 
-#[cfg(any(feature = "client", feature = "issue"))]
+#[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 pub(in crate::jose) use signing::Signer;
 
-#[cfg(any(feature = "client", feature = "issue"))]
+#[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 mod signing {
     use ed25519_dalek::pkcs8::EncodePrivateKey as _;
     use jsonwebtoken::EncodingKey;
