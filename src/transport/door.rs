@@ -46,13 +46,16 @@ impl Door {
         };
         let uri: Uri = url.parse().map_err(|error| wanted().with_source(error))?;
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wanted)?;
-        let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let has_user = authority.contains('@');
+        // A port that is none would be left out, and the request sent to another.
+        let has_bad_port = authority.len() > host.len() && uri.port_u16().is_none_or(|port| port == 0);
         let scheme = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => plain && is_loopback(host),
             _ => false,
         };
-        if scheme && !has_user && !url.contains('#') { Ok(uri) } else { Err(wanted()) }
+        if scheme && !has_user && !has_bad_port && !url.contains('#') { Ok(uri) } else { Err(wanted()) }
     }
 
     /// Sends one request; gives any status but a redirect. "Not modified" is none (RFC 9110 §15.4.5).
@@ -165,6 +168,10 @@ mod tests {
             "https://user:pass@a.example/",
             "https:///x",
             "https://a.example/#x",
+            "https://a.example:99999/",
+            "https://a.example:0/",
+            "https://a.example:/",
+            "http://127.0.0.1:99999/",
             "https://a.example/ x",
             "http://localhost.example/",
         ] {
