@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_for_each_kind_m_6750_4_to_6() {
+    fn a_challenge_for_each_kind_m_6750_4_m_6750_5_m_6750_6() {
         let required = Scopes::parse("read write").unwrap();
         for (rejection, status, challenge) in [
             (Rejection::missing_credential(), 401, r#"Bearer realm="api""#),

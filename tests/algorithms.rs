@@ -34,7 +34,7 @@ impl Party {
 }
 
 #[test]
-fn each_verifies_its_own_and_no_other_atk_04_m_8725_1_m_9068_4() {
+fn each_verifies_its_own_and_no_other_atk_04_m_8725_1_m_8725_3_m_9068_4() {
     let parties = Algorithm::ALL.map(Party::new);
     for signing in &parties {
         let token = signing.token();
@@ -158,7 +158,7 @@ fn signatures_in_another_form_atk_11_atk_13_m_jose_1() {
 }
 
 #[test]
-fn other_serialisations_atk_20_atk_21_atk_22_m_8725_4() {
+fn other_serialisations_atk_20_atk_21_atk_22_m_8725_4_m_8725_10() {
     let verifier = rules().build().unwrap();
     let token = good_token();
     let parts: Vec<_> = token.split('.').collect();

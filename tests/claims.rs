@@ -229,7 +229,7 @@ fn types_atk_26_m_jose_9_m_8725_8_m_9068_1() {
 }
 
 #[test]
-fn access_tokens_of_rfc_9068_m_9068_1_m_9068_5() {
+fn access_tokens_of_rfc_9068_m_9068_1_m_9068_5_m_9068_6() {
     let profile = rules().access_token_profile().build().unwrap();
     let header = r#"{"alg":"HS256","typ":"at+jwt"}"#;
     let mut full = good_claims();
@@ -243,6 +243,7 @@ fn access_tokens_of_rfc_9068_m_9068_1_m_9068_5() {
         claims.as_object_mut().unwrap().remove(name);
         let refused = verify(&profile, token(&claims)).unwrap_err();
         assert_eq!(reason(&refused), format!("{name} is missing"));
+        assert_eq!(refused.kind(), RejectionKind::InvalidToken);
     }
 }
 
