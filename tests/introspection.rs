@@ -435,3 +435,44 @@ fn what_a_builder_demands() {
     assert_eq!(field(builder(URL).with_signed_answers(keys)), Err("issuer"));
     assert!(!format!("{:?}", builder(URL).build().unwrap()).contains("hunter2"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_is_answered_though_the_verifier_is_gone() {
+    let issuer = MockIssuer::new(ISSUER);
+    let token = issuer.opaque_token("alice", AUDIENCE, "read");
+    let credential = Credential::new(Scheme::Bearer, token);
+    let introspection = || {
+        let builder = Introspection::builder(URL, issuer.transport()).client(ClientAuth::Post, client());
+        builder.audience(AUDIENCE).build().unwrap()
+    };
+    let plain = introspection();
+    let waiting = plain.verify(&credential);
+    drop(plain);
+    assert_eq!(waiting.await.unwrap().subject(), "alice");
+    let cached = CachedVerifier::new(introspection(), Duration::from_secs(30)).unwrap();
+    let waiting = cached.verify(&credential);
+    drop(cached);
+    assert_eq!(waiting.await.unwrap().subject(), "alice");
+}
+
+/// On several threads a call lands between one look at the memory and the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_call_for_one_token_on_several_threads() {
+    let issuer = MockIssuer::new(ISSUER);
+    let builder = Introspection::builder(URL, issuer.transport()).client(ClientAuth::Basic, client());
+    let introspection = builder.audience(AUDIENCE).build().unwrap();
+    let verifier = Arc::new(CachedVerifier::new(introspection, Duration::from_secs(3600)).unwrap());
+    for round in 1..=100 {
+        let token = issuer.opaque_token("alice", AUDIENCE, "read");
+        let tasks: Vec<_> = (0..100)
+            .map(|_| {
+                let (verifier, token) = (verifier.clone(), token.clone());
+                tokio::spawn(async move { ask(&verifier, &token).await })
+            })
+            .collect();
+        for verdict in join_all(tasks).await {
+            assert!(verdict.unwrap().is_ok());
+        }
+        assert_eq!(issuer.requests(), round);
+    }
+}

@@ -491,3 +491,99 @@ fn rsa_algorithms_are_rsas() {
     assert!(keys().with_rsa_algorithms([Algorithm::RS256, Algorithm::PS256]).is_ok());
     assert!(keys().with_rsa_algorithms([Algorithm::ES256]).is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_set_that_moved_is_found_again_and_its_tag_stays_behind() {
+    use std::sync::{Arc, Mutex};
+    let signers = [(); 2].map(|()| JwtSigner::generate(Algorithm::ES256).unwrap());
+    let [old, new] = signers.each_ref().map(JwtSigner::jwks);
+    let moved = Arc::new(Mutex::new(false));
+    let tags = Arc::new(Mutex::new(Vec::new()));
+    let (has_moved, seen) = (moved.clone(), tags.clone());
+    let transport = StubTransport::new(move |request| {
+        let moved = *has_moved.lock().unwrap();
+        let path = request.uri().path().to_owned();
+        if path.starts_with("/keys") {
+            let tag = request.headers().get("if-none-match").map(|tag| tag.to_str().unwrap().to_owned());
+            seen.lock().unwrap().push((path.clone(), tag));
+        }
+        let name = if moved { "new" } else { "old" };
+        let metadata = json!({ "issuer": NAME, "jwks_uri": format!("https://issuer.example/keys/{name}") });
+        let (status, body) = match path.as_str() {
+            "/keys/old" if moved => (301, String::new()),
+            "/keys/old" => (200, old.clone()),
+            "/keys/new" => (200, new.clone()),
+            _ => (200, metadata.to_string()),
+        };
+        let response = http::Response::builder().status(status).header("content-type", "application/json");
+        Ok(response.header("etag", "\"1\"").body(body.into()).unwrap())
+    });
+    let keys = Keys::discover(NAME, transport).unwrap();
+    let verifier = JwtVerifier::builder(keys.clone()).issuer(NAME).audience(AUDIENCE).build().unwrap();
+    keys.ready().await.unwrap();
+    *moved.lock().unwrap() = true;
+    let claims = json!({ "iss": NAME, "aud": AUDIENCE, "sub": "alice", "exp": 99_999_999_999_u64 });
+    let token = signers[1].sign_claims("JWT", &claims).unwrap();
+    let credential = Credential::new(Scheme::Bearer, token);
+    assert_eq!(verifier.verify(&credential).await.unwrap_err().kind(), RejectionKind::Unavailable);
+    advance(Duration::from_secs(10)).await;
+    assert_eq!(verifier.verify(&credential).await.unwrap().subject(), "alice");
+    assert_eq!(
+        *tags.lock().unwrap(),
+        [
+            ("/keys/old".to_owned(), None),
+            ("/keys/old".to_owned(), Some("\"1\"".to_owned())),
+            ("/keys/new".to_owned(), None),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_within_its_lifetime_is_used_whatever_may_come_after() {
+    let world = World::with(|keys| keys.with_last_known_good(Duration::from_secs(1)));
+    let token = world.token();
+    assert_eq!(world.kind(&token).await, None);
+    world.issuer.misbehave(Misbehaviour::HangBeforeHeaders);
+    advance(Duration::from_secs(300)).await;
+    let credential = Credential::new(Scheme::Bearer, &*token);
+    assert!(world.verifier.verify(&credential).try_now().expect("no waiting").is_ok());
+    advance(Duration::from_secs(301)).await;
+    assert_eq!(world.kind(&token).await, Some(RejectionKind::Unavailable));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failed_fetch_an_unknown_key_is_an_outage_atk_43() {
+    let world = World::warm().await;
+    world.issuer.rotate();
+    let new = world.token();
+    world.issuer.misbehave(Misbehaviour::ServerError);
+    assert_eq!(world.kind(&new).await, Some(RejectionKind::Unavailable));
+    world.issuer.behave();
+    advance(Duration::from_secs(4)).await;
+    let waiting = world.verify(&new).await.unwrap_err();
+    assert_eq!(waiting.kind(), RejectionKind::Unavailable);
+    assert_eq!(waiting.retry_after(), Some(Duration::from_secs(6)));
+    advance(Duration::from_secs(6)).await;
+    assert_eq!(world.kind(&new).await, None);
+    assert_eq!(world.fetches(), 3);
+}
+
+/// On several threads a fetch lands between one look at the set and the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_wrong_401_while_a_fetch_lands() {
+    for _ in 0..100 {
+        let world = World::warm().await;
+        world.issuer.rotate();
+        let token = world.token();
+        let tasks: Vec<_> = (0..100)
+            .map(|_| {
+                let (verifier, token) = (world.verifier.clone(), token.clone());
+                tokio::spawn(async move { verifier.verify(&Credential::new(Scheme::Bearer, token)).await })
+            })
+            .collect();
+        for verdict in join_all(tasks).await {
+            assert!(verdict.unwrap().is_ok());
+        }
+        assert_eq!(world.fetches(), 2);
+    }
+}
