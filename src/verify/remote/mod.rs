@@ -152,7 +152,7 @@ impl RemoteKeys {
     ///
     /// When it cannot be had now; the source tells why. Later requests try again.
     pub async fn ready(&self) -> Result<(), ConfigError> {
-        if self.shared.usable(Instant::now()).is_some() {
+        if self.shared.usable(&self.shared.state.load(), Instant::now()).is_some() {
             return Ok(());
         }
         let failed = ConfigError::new("keys", "no key set could be fetched");
@@ -190,14 +190,15 @@ impl RemoteKeys {
             return Eventual::now(Err(Refused::NoKey(NoKey::Unknown).into()));
         }
         let now = Instant::now();
-        let usable = self.shared.usable(now);
-        if let Some(loaded) = &usable {
-            if self.shared.state.load().wants_refresh(now)
+        let state = self.shared.state.load();
+        let usable = self.shared.usable(&state, now);
+        if let Some(set) = usable {
+            if state.wants_refresh(now)
                 && let Some(refreshing) = Refreshing::begin(&self.shared)
             {
                 self.flight.begin((), refreshing.fetch());
             }
-            match ChosenKey::select(&loaded.set, algorithm, key_id) {
+            match ChosenKey::select(set, algorithm, key_id) {
                 Ok(key) => return Eventual::now(Ok(key)),
                 Err(NoKey::Unknown) if key_id.is_some() => {}
                 Err(none) => return Eventual::now(Err(Refused::NoKey(none).into())),
@@ -235,12 +236,15 @@ impl RemoteKeys {
                 return Err(self.shared.unavailable(Duration::ZERO));
             }
             let now = Instant::now();
-            let Some(loaded) = self.shared.usable(now) else {
-                return Err(self.shared.unavailable(Duration::ZERO));
+            let chosen = {
+                let state = self.shared.state.load();
+                let set = self.shared.usable(&state, now);
+                set.map(|set| ChosenKey::select(set, algorithm, key_id.as_deref()))
             };
-            let none = match ChosenKey::select(&loaded.set, algorithm, key_id.as_deref()) {
-                Ok(key) => return Ok(key),
-                Err(none) => none,
+            let none = match chosen {
+                None => return Err(self.shared.unavailable(Duration::ZERO)),
+                Some(Ok(key)) => return Ok(key),
+                Some(Err(none)) => none,
             };
             let key_id = match &key_id {
                 Some(key_id) if none == NoKey::Unknown => key_id,
@@ -271,8 +275,8 @@ impl RemoteKeys {
         }
         // Nothing is in the air, so that what the last fetch brought is in the state.
         let state = self.shared.state.load();
-        if let Some(loaded) = self.shared.usable(now)
-            && let Ok(key) = ChosenKey::select(&loaded.set, algorithm, key_id)
+        if let Some(set) = self.shared.usable(&state, now)
+            && let Ok(key) = ChosenKey::select(set, algorithm, key_id)
         {
             return Course::Found(key);
         }

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::FETCH_DEADLINE;
 use super::fetch::{self, Fault, Location};
-use super::schedule::{FIRST_BACKOFF, LAST_KNOWN_GOOD, Loaded, State};
+use super::schedule::{FIRST_BACKOFF, LAST_KNOWN_GOOD, State};
 use crate::algorithm::Algorithm;
+use crate::jose::KeySet;
 use crate::rejection::Rejection;
 use crate::transport::Door;
 
@@ -62,9 +63,9 @@ impl Shared {
     }
 
     /// The set, unless it went unconfirmed for too long.
-    pub(super) fn usable(&self, now: Instant) -> Option<Loaded> {
-        let state = self.state.load();
-        state.loaded.as_ref().filter(|loaded| loaded.is_usable(now, self.config.last_known_good)).cloned()
+    pub(super) fn usable<'s>(&self, state: &'s State, now: Instant) -> Option<&'s Arc<KeySet>> {
+        let loaded = state.loaded.as_ref()?;
+        loaded.is_usable(now, self.config.last_known_good).then_some(&loaded.set)
     }
 
     /// Fetches once and keeps what came of it.
