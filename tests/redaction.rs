@@ -100,12 +100,7 @@ fn nothing_outbound_shows_a_secret_m_x_3() {
 
 #[tokio::test]
 async fn a_refresh_is_an_event_without_a_secret() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
+    let (log, subscriber) = Log::new();
     // The runtime of this test has one thread, so the refresh runs under it too.
     let guard = tracing::subscriber::set_default(subscriber);
     for status in [200, 400] {
@@ -193,6 +188,16 @@ fn no_refusal_repeats_its_token() {
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
+impl Log {
+    /// A log, and what writes every event to it.
+    fn new() -> (Self, impl tracing::Subscriber + Send + Sync) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
+        (log, subscriber.with_writer(move || writer.clone()).finish())
+    }
+}
+
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
@@ -205,12 +210,7 @@ impl Write for Log {
 
 #[tokio::test]
 async fn events_give_the_reason_and_no_secret() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
+    let (log, subscriber) = Log::new();
     let guard = tracing::subscriber::set_default(subscriber);
     let inner = tower::service_fn(|request: Request<()>| async move {
         tracing::info!(headers = ?request.headers(), "a handler that logs too much");
