@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -16,11 +15,10 @@ use crate::contract::{TokenAt, TokenContract};
 use crate::error::TokenError;
 use crate::secret::Secret;
 use crate::token::Token;
+use crate::transport::retry_after;
 
 /// As golang.org/x/oauth2 has it: what no signed 32-bit number of seconds can hold is not meant.
 const LONGEST: Duration = Duration::from_secs(i32::MAX as u64);
-/// A server that asks for longer is asked again sooner.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// What RFC 6749 §5.2 and RFC 8707 §2 define; any other text in an answer may be a secret.
 const KNOWN_ERRORS: [&str; 7] = [
     "invalid_client",
@@ -103,17 +101,6 @@ fn refused(response: &Response<Bytes>, now: SystemTime) -> TokenError {
         Some(after) => error.with_retry_after(after),
         None => error,
     }
-}
-
-/// RFC 9110 §10.2.3: seconds, or a date.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let after = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        Duration::from_secs(text.parse().unwrap_or(u64::MAX))
-    } else {
-        httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()
-    };
-    Some(after.min(LONGEST_RETRY_AFTER))
 }
 
 /// The header once, with the type once, where there is one.
@@ -228,7 +215,7 @@ mod tests {
     use bytes::Bytes;
     use http::Response;
 
-    use super::{Answer, TokenContract, TokenError, read, retry_after};
+    use super::{Answer, TokenContract, TokenError, read};
 
     fn sent() -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_700_000_000)
@@ -421,19 +408,5 @@ mod tests {
         assert_eq!(refuse(400, r#"{"error":"canary"}"#).to_string(), "the token endpoint answered 400");
         assert!(refuse(400, r#"{"__type":"TooManyRequestsException"}"#).is_transient());
         assert!(!refuse(400, r#"{"__type":"NotAuthorizedException"}"#).is_transient());
-    }
-
-    #[test]
-    fn both_forms_of_retry_after_m_9110_6() {
-        let after = |text: &str| {
-            let mut headers = http::HeaderMap::new();
-            headers.insert("retry-after", text.parse().unwrap());
-            retry_after(&headers, sent()).map(|after| after.as_secs())
-        };
-        assert_eq!(after("7"), Some(7));
-        assert_eq!(after("Tue, 14 Nov 2023 22:13:27 GMT"), Some(7));
-        assert_eq!(after("Tue, 14 Nov 2023 22:13:13 GMT"), Some(0));
-        assert_eq!(after("99999999999999999999999"), Some(3600));
-        assert_eq!((after("-1"), after("soon"), after("")), (None, None, None));
     }
 }

@@ -9,6 +9,8 @@
 
 #[cfg(any(feature = "client", feature = "remote"))]
 mod door;
+#[cfg(any(feature = "client", feature = "remote"))]
+mod retry_after;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +25,8 @@ use tower_service::Service;
 
 #[cfg(any(feature = "client", feature = "remote"))]
 pub(crate) use self::door::{Door, Failed};
+#[cfg(any(feature = "client", feature = "remote"))]
+pub(crate) use self::retry_after::retry_after;
 use crate::error::BoxError;
 use crate::eventual::Eventual;
 

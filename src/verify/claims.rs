@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::rules::Refused;
 use crate::jose::{Malformed, Reader, Scalar};
 use crate::scope::Scopes;
 
@@ -81,6 +82,16 @@ impl<'a> Claims<'a> {
             Ok(())
         })?;
         Ok(claims)
+    }
+
+    /// RFC 7519 §4.1.3: `aud` is there and holds one of ours. Where none is ours, any will do.
+    pub(super) fn check_audience(&self, ours: &[Box<str>]) -> Result<(), Refused> {
+        if ours.is_empty() {
+            return Ok(());
+        }
+        let actual = self.audience.as_ref().ok_or(Refused::Missing("aud"))?;
+        let fits = ours.iter().any(|own| actual.iter().any(|other| **other == **own));
+        if fits { Ok(()) } else { Err(Refused::Audience) }
     }
 
     fn note_foreign(&mut self, name: &'static str, reader: &mut Reader<'a>) -> Result<(), Malformed> {

@@ -80,13 +80,7 @@ impl Rules {
                 Some(_) => return Err(Refused::Issuer),
             }
         }
-        if !self.audiences.is_empty() {
-            let actual = claims.audience.as_ref().ok_or(Refused::Missing("aud"))?;
-            if !self.audiences.iter().any(|own| actual.iter().any(|other| **other == **own)) {
-                return Err(Refused::Audience);
-            }
-        }
-        Ok(())
+        claims.check_audience(&self.audiences)
     }
 
     fn check_times(&self, claims: &Claims<'_>) -> Result<(), Refused> {

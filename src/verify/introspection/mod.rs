@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use form_urlencoded::Serializer;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, Uri};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -28,17 +28,15 @@ use crate::error::ConfigError;
 use crate::eventual::Eventual;
 use crate::flight::Flights;
 use crate::identity::Identity;
-use crate::jose::Reader;
+use crate::jose::{Reader, Scalar};
 use crate::rejection::Rejection;
-use crate::transport::{Door, Transport, has_content_type};
+use crate::transport::{Door, Transport, has_content_type, retry_after};
 
 /// For one call, with the wait for its turn.
 const DEADLINE: Duration = Duration::from_secs(3);
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// RFC 9701 §5.
 const SIGNED_ANSWER: &str = "application/token-introspection+jwt";
-/// What an endpoint says in `Retry-After` is passed on up to here.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// As for JWTs.
 const LEEWAY: Duration = Duration::from_secs(30);
 
@@ -151,7 +149,7 @@ impl Endpoint {
             }
             status => {
                 let rejection = outage(format!("the answer has status {status}"));
-                Err(match retry_after(response.headers()) {
+                Err(match retry_after(response.headers(), self.clock.now()) {
                     Some(after) => rejection.with_retry_after(after),
                     None => rejection,
                 })
@@ -202,6 +200,7 @@ impl Endpoint {
     }
 
     fn judge(&self, answer: &str) -> Result<Identity, Rejection> {
+        // On its own, since an answer that says "not active" need make no sense otherwise.
         let mut active = None;
         Reader::object(answer, |name, reader| {
             let value = reader.scalar()?;
@@ -212,8 +211,8 @@ impl Endpoint {
         })
         .map_err(outage)?;
         match active {
-            Some(crate::jose::Scalar::Bool(true)) => {}
-            Some(crate::jose::Scalar::Bool(false)) => {
+            Some(Scalar::Bool(true)) => {}
+            Some(Scalar::Bool(false)) => {
                 return Err(Rejection::invalid_token().with_source("the issuer says that it is not active"));
             }
             _ => return Err(outage("the answer does not say whether the token is active")),
@@ -239,12 +238,7 @@ impl Endpoint {
         {
             return Err(Refused::Bound);
         }
-        if !self.audiences.is_empty() {
-            let actual = claims.audience.as_ref().ok_or(Refused::Missing("aud"))?;
-            if !self.audiences.iter().any(|own| actual.iter().any(|other| **other == **own)) {
-                return Err(Refused::Audience);
-            }
-        }
+        claims.check_audience(&self.audiences)?;
         if let (Some(expected), Some(actual)) = (&self.issuer, &claims.issuer)
             && **expected != **actual
         {
@@ -282,12 +276,6 @@ fn is_about_the_token(body: &[u8]) -> bool {
     let error = serde_json::from_slice::<Value>(body).ok();
     let error = error.as_ref().and_then(|body| body.get("error")).and_then(Value::as_str);
     matches!(error, Some("unsupported_token_type" | "invalid_token"))
-}
-
-/// In seconds; a date is passed over (RFC 9110 §10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 impl fmt::Debug for Introspection {
