@@ -95,6 +95,26 @@ where
     }
 }
 
+/// Work that goes on in a task of its own when nobody waits for it any more: what a store writes is written
+/// whole. `None` if it panicked, or there is no runtime.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) fn detached<F>(work: F) -> impl Future<Output = Option<F::Output>> + Send
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let task = Handle::try_current().ok().map(|runtime| runtime.spawn(work));
+    async move { task?.await.ok() }
+}
+
+/// Work that keeps a core busy, on a thread of its own. `None` if it panicked, or there is no runtime.
+#[cfg(feature = "issue")]
+pub(crate) fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = Option<T>> + Send {
+    let task = Handle::try_current().ok().map(|runtime| runtime.spawn_blocking(work));
+    async move { task?.await.ok() }
+}
+
 /// The outcome, once it is there.
 async fn landed<T: Clone>(mut outcome: watch::Receiver<Option<T>>) -> Option<T> {
     // Fails only if the task went away without an outcome.

@@ -133,12 +133,12 @@ pub mod authenticate;
 #[cfg(feature = "client")]
 pub mod challenge;
 mod clock;
-#[cfg(any(feature = "client", feature = "remote"))]
+#[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 pub mod contract;
 mod credential;
 mod error;
 mod eventual;
-#[cfg(any(feature = "client", feature = "remote"))]
+#[cfg(any(feature = "client", feature = "pat", feature = "remote"))]
 mod flight;
 mod identity;
 pub mod integrations;
@@ -147,6 +147,8 @@ pub mod issue;
 #[cfg(feature = "jwt")]
 mod jose;
 pub mod manual;
+#[cfg(feature = "pat")]
+pub mod pat;
 mod rejection;
 mod request_head;
 pub mod require;
@@ -155,6 +157,8 @@ mod scope;
 mod secret;
 #[cfg(feature = "client")]
 pub mod source;
+#[cfg(any(feature = "pat", feature = "remote"))]
+pub mod store;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 #[cfg(feature = "client")]

@@ -20,7 +20,7 @@ mod sign;
 mod vectors;
 
 pub(crate) use backend::random;
-#[cfg(any(feature = "issue", feature = "remote"))]
+#[cfg(any(feature = "pat", feature = "remote"))]
 pub(crate) use backend::sha256;
 #[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 pub(crate) use base64url::encode as base64url;

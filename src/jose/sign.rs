@@ -2,8 +2,14 @@
 
 use std::fmt;
 
+#[cfg(feature = "issue")]
+use base64::Engine;
+#[cfg(feature = "issue")]
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::EncodingKey;
 use serde_json::{Value, json};
+#[cfg(feature = "issue")]
+use zeroize::Zeroizing;
 
 use super::backend::Signer;
 use super::base64url;
@@ -51,6 +57,21 @@ impl SigningKey {
             .with_source(error)
         })?;
         Self::new(algorithm, &key)
+    }
+
+    /// A new private key as PKCS #8 in PEM, to be kept, and read by [`pem`](Self::pem).
+    #[cfg(feature = "issue")]
+    pub(crate) fn generate_pem(algorithm: Algorithm) -> Result<Secret, ConfigError> {
+        let der = Signer::generate_pkcs8(algorithm)
+            .ok_or_else(|| ConfigError::new("algorithm", "expected one with a private key, and a backend"))?;
+        let text = Zeroizing::new(STANDARD.encode(der.expose()));
+        let mut pem = Zeroizing::new(String::from("-----BEGIN PRIVATE KEY-----\n"));
+        for line in text.as_bytes().chunks(64) {
+            pem.extend(line.iter().copied().map(char::from));
+            pem.push('\n');
+        }
+        pem.push_str("-----END PRIVATE KEY-----\n");
+        Ok(pem.as_bytes().into())
     }
 
     fn new(algorithm: Algorithm, key: &EncodingKey) -> Result<Self, ConfigError> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -17,6 +17,7 @@ use crate::eventual::Eventual;
 use crate::flight::Flights;
 use crate::identity::Identity;
 use crate::rejection::{Rejection, RejectionKind};
+use crate::store::{Moment, Revocations, TokenDigest};
 
 /// Long enough to take the weight of a client that tries again at once, short enough that a token made a
 /// moment ago is soon known.
@@ -80,6 +81,7 @@ struct Memory {
     clock: SharedClock,
     accepted: Cache<Digest, Accepted, ByBytes>,
     refused: Cache<Digest, Instant>,
+    revocations: Revocations,
     max_age: Duration,
     refusal_age: Duration,
 }
@@ -88,6 +90,7 @@ struct Memory {
 struct Accepted {
     identity: Identity,
     until: Instant,
+    asked: Moment,
 }
 
 #[derive(Clone)]
@@ -122,9 +125,17 @@ impl<V: Verify> CachedVerifier<V> {
     pub fn with_capacity(self, entries: usize, bytes: usize) -> Self {
         self.changed(|memory| Memory {
             clock: memory.clock,
+            revocations: memory.revocations,
             refusal_age: memory.refusal_age,
             ..Memory::new(memory.key, memory.max_age, entries, bytes as u64)
         })
+    }
+
+    /// Whose news void an answer before its age does: an answer about an identity whose
+    /// [`detail`](Identity::detail) is a [`TokenDigest`] counts only until that digest is announced.
+    #[must_use]
+    pub fn with_revocations(self, revocations: Revocations) -> Self {
+        self.changed(|memory| Memory { revocations, ..memory })
     }
 
     /// The clock that expiry is judged by.
@@ -147,6 +158,7 @@ impl Memory {
             clock: SharedClock::default(),
             accepted: Cache::with_weighter(entries, bytes, ByBytes),
             refused: Cache::new(entries),
+            revocations: Revocations::new(),
             max_age: max_age.min(FOREVER),
             refusal_age: DEFAULT_REFUSAL_AGE,
         }
@@ -155,7 +167,7 @@ impl Memory {
     fn recall(&self, digest: &Digest) -> Option<Result<Identity, Rejection>> {
         let now = Instant::now();
         if let Some(accepted) = self.accepted.get(digest) {
-            if accepted.until > now && is_current(&accepted.identity, self.clock.now()) {
+            if accepted.until > now && self.is_current(&accepted) {
                 return Some(Ok(accepted.identity));
             }
             self.accepted.remove(digest);
@@ -164,11 +176,19 @@ impl Memory {
         (until > now).then(|| Err(Rejection::invalid_token().with_source("refused a moment ago")))
     }
 
-    fn remember(&self, digest: Digest, verdict: &Result<Identity, Rejection>) {
+    /// RFC 7662 §4: an answer must not outlive the token. Nor may it outlive its revocation.
+    fn is_current(&self, accepted: &Accepted) -> bool {
+        let digest = accepted.identity.detail::<TokenDigest>();
+        let expires = accepted.identity.expires_at();
+        self.revocations.allow(digest.map_or(&[], std::slice::from_ref), accepted.asked)
+            && expires.is_none_or(|at| self.clock.now() < at)
+    }
+
+    fn remember(&self, digest: Digest, asked: Moment, verdict: &Result<Identity, Rejection>) {
         let now = Instant::now();
         match verdict {
             Ok(identity) if !self.max_age.is_zero() => {
-                let accepted = Accepted { identity: identity.clone(), until: now + self.max_age };
+                let accepted = Accepted { identity: identity.clone(), until: now + self.max_age, asked };
                 self.accepted.insert(digest, accepted);
             }
             Err(rejection)
@@ -179,11 +199,6 @@ impl Memory {
             _ => {}
         }
     }
-}
-
-/// RFC 7662 §4: an answer must not outlive the token.
-fn is_current(identity: &Identity, now: SystemTime) -> bool {
-    identity.expires_at().is_none_or(|at| now < at)
 }
 
 impl<V: Verify> Verify for CachedVerifier<V> {
@@ -202,8 +217,9 @@ impl<V: Verify> Verify for CachedVerifier<V> {
             if let Some(verdict) = memory.recall(&digest) {
                 return verdict;
             }
+            let asked = memory.revocations.moment();
             let verdict = inner.verify(&credential).await;
-            memory.remember(digest, &verdict);
+            memory.remember(digest, asked, &verdict);
             verdict
         });
         // The flights stay for as long as somebody waits.

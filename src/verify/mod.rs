@@ -72,11 +72,11 @@
 //! # }
 //! ```
 
-#[cfg(feature = "remote")]
+#[cfg(any(feature = "pat", feature = "remote"))]
 mod cached;
 #[cfg(feature = "jwt")]
 mod claims;
-#[cfg(feature = "remote")]
+#[cfg(any(feature = "pat", feature = "remote"))]
 mod digest;
 #[cfg(feature = "remote")]
 mod introspection;
@@ -86,8 +86,12 @@ mod issuers;
 mod jwt;
 #[cfg(feature = "jwt")]
 mod keys;
+#[cfg(feature = "pat")]
+mod pat;
 #[cfg(feature = "remote")]
 mod remote;
+#[cfg(feature = "issue")]
+mod revocable;
 #[cfg(feature = "jwt")]
 mod rules;
 mod schemes;
@@ -96,7 +100,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-#[cfg(feature = "remote")]
+#[cfg(any(feature = "pat", feature = "remote"))]
 pub use self::cached::CachedVerifier;
 #[cfg(feature = "remote")]
 pub use self::introspection::{Introspection, IntrospectionBuilder};
@@ -106,8 +110,12 @@ pub use self::issuers::Issuers;
 pub use self::jwt::{JwtVerifier, JwtVerifierBuilder};
 #[cfg(feature = "jwt")]
 pub use self::keys::{KeyLookup, Keys};
+#[cfg(feature = "pat")]
+pub use self::pat::PatVerifier;
 #[cfg(feature = "remote")]
 pub use self::remote::{KeysHealth, RemoteKeys};
+#[cfg(feature = "issue")]
+pub use self::revocable::RevocableVerifier;
 pub use self::schemes::Schemes;
 
 use crate::credential::{Credential, Scheme};

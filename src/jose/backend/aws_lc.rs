@@ -72,7 +72,7 @@ pub(super) fn rsa_components(der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     components(der).ok()
 }
 
-#[cfg(any(feature = "issue", feature = "remote"))]
+#[cfg(any(feature = "pat", feature = "remote"))]
 pub(super) fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
     aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref().try_into().ok()
 }
@@ -86,6 +86,8 @@ pub(in crate::jose) use signing::Signer;
 
 #[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 mod signing {
+    #[cfg(feature = "issue")]
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
     use aws_lc_rs::hmac;
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::rsa::KeySize;
@@ -126,6 +128,25 @@ mod signing {
                 Family::Rsa => {
                     let key = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| failed())?;
                     Ok(Self::Rsa { key, encoding: rsa_encoding(algorithm) })
+                }
+            }
+        }
+
+        /// A new private key as PKCS #8 in DER; `None` for a shared secret.
+        #[cfg(feature = "issue")]
+        pub(in crate::jose) fn generate_pkcs8(algorithm: Algorithm) -> Option<Secret> {
+            match algorithm.family() {
+                Family::Ec => EcdsaKeyPair::generate_pkcs8(ec_algorithm(algorithm), &SystemRandom::new())
+                    .map(|document| document.as_ref().into())
+                    .ok(),
+                Family::Ed => {
+                    let document = Ed25519KeyPair::generate().and_then(|key| key.to_pkcs8v1());
+                    document.map(|document| document.as_ref().into()).ok()
+                }
+                Family::Hmac => None,
+                Family::Rsa => {
+                    let key = RsaKeyPair::generate(KeySize::Rsa2048).ok()?;
+                    AsDer::<Pkcs8V1Der<'_>>::as_der(&key).map(|der| der.as_ref().into()).ok()
                 }
             }
         }

@@ -30,7 +30,7 @@ pub(crate) fn random(buffer: &mut [u8]) -> Result<(), ConfigError> {
 }
 
 /// SHA-256.
-#[cfg(any(feature = "issue", feature = "remote"))]
+#[cfg(any(feature = "pat", feature = "remote"))]
 pub(crate) fn sha256(bytes: &[u8]) -> Result<[u8; 32], ConfigError> {
     chosen::sha256(bytes).ok_or_else(|| ConfigError::new("features", "expected a crypto backend"))
 }

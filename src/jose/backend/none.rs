@@ -32,6 +32,11 @@ impl Signer {
         Err(missing())
     }
 
+    #[cfg(feature = "issue")]
+    pub(in crate::jose) fn generate_pkcs8(_: Algorithm) -> Option<crate::secret::Secret> {
+        None
+    }
+
     pub(in crate::jose) fn from_key(
         _: Algorithm,
         _: &jsonwebtoken::EncodingKey,
@@ -52,7 +57,7 @@ pub(super) fn rsa_components(_: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     None
 }
 
-#[cfg(any(feature = "issue", feature = "remote"))]
+#[cfg(any(feature = "pat", feature = "remote"))]
 pub(super) fn sha256(_: &[u8]) -> Option<[u8; 32]> {
     None
 }

@@ -42,7 +42,7 @@ pub(super) fn rsa_components(der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     (DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key)(der).ok()
 }
 
-#[cfg(any(feature = "issue", feature = "remote"))]
+#[cfg(any(feature = "pat", feature = "remote"))]
 pub(super) fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
     Some(<sha2::Sha256 as sha2::Digest>::digest(bytes).into())
 }
@@ -121,6 +121,19 @@ mod signing {
                 }
             };
             Self::from_key(algorithm, &key)
+        }
+
+        /// A new private key as PKCS #8 in DER; `None` for a shared secret.
+        #[cfg(feature = "issue")]
+        pub(in crate::jose) fn generate_pkcs8(algorithm: Algorithm) -> Option<Secret> {
+            let document = match algorithm {
+                Algorithm::EdDSA => ed25519_dalek::SigningKey::generate(&mut OsRng).to_pkcs8_der().ok()?,
+                Algorithm::ES256 => p256::SecretKey::random(&mut OsRng).to_pkcs8_der().ok()?,
+                Algorithm::ES384 => p384::SecretKey::random(&mut OsRng).to_pkcs8_der().ok()?,
+                Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => return None,
+                _ => rsa::RsaPrivateKey::new(&mut OsRng, 2048).ok()?.to_pkcs8_der().ok()?,
+            };
+            Some(document.as_bytes().into())
         }
 
         pub(in crate::jose) fn from_key(
