@@ -70,7 +70,30 @@
 //! ```
 
 mod access_token;
+mod app_keys;
+mod clients;
+mod endpoint;
+mod fault;
+mod form;
+mod http;
+mod introspect;
+mod keyring;
+mod mint;
+mod personal;
+mod probe;
+mod published;
+mod revoke;
 mod signer;
 
 pub use self::access_token::AccessToken;
+pub use self::app_keys::AppKeys;
+pub use self::endpoint::TokenEndpoint;
+pub use self::http::ResponseFuture;
+pub use self::introspect::IntrospectionEndpoint;
+pub use self::keyring::KeyRing;
+pub use self::mint::{Mint, SigningKeys};
+pub use self::personal::PatEndpoint;
+pub use self::probe::AuthTypeEndpoint;
+pub use self::published::{JwksEndpoint, MetadataEndpoint};
+pub use self::revoke::RevocationEndpoint;
 pub use self::signer::JwtSigner;
