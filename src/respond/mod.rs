@@ -60,19 +60,21 @@
 //! # Ok::<(), tower_bearer::ConfigError>(())
 //! ```
 
+mod json;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response};
-use serde_json::json;
 
 use crate::credential::Scheme;
 use crate::error::ConfigError;
 use crate::rejection::Rejection;
 use crate::request_head::RequestHead;
+
+pub use self::json::Problem;
 
 /// Written when a rejection does not say: long enough not to add to an outage.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -164,14 +166,6 @@ impl Challenge {
         self
     }
 
-    /// The refusal's response, with the body it is given.
-    fn write<B>(&self, request: RequestHead<'_>, rejection: &Rejection, body: B) -> Response<B> {
-        match Dialect::of(request) {
-            Dialect::Http => self.write_http(rejection, body),
-            Dialect::Grpc(content_type) => self.write_grpc(content_type, rejection, body),
-        }
-    }
-
     fn write_http<B>(&self, rejection: &Rejection, body: B) -> Response<B> {
         let kind = rejection.kind();
         let mut response = Response::new(body);
@@ -226,59 +220,10 @@ impl Challenge {
 
 impl<B: Default> Respond<B> for Challenge {
     fn respond(&self, request: RequestHead<'_>, rejection: &Rejection) -> Response<B> {
-        self.write(request, rejection, B::default())
-    }
-}
-
-/// A responder with a JSON body: `application/problem+json` (RFC 9457), under the headers of a
-/// [`Challenge`]. It needs a body that can be made of [`Bytes`], as axum's and `http-body-util`'s can; for
-/// tonic's, which speaks gRPC anyway, use [`Challenge`].
-///
-/// ```
-/// use http::{Request, Response};
-/// use tower_bearer::Rejection;
-/// use tower_bearer::respond::{Challenge, Problem, Respond};
-///
-/// let request = Request::new(());
-/// let problem = Problem::new(Challenge::new());
-/// let response: Response<bytes::Bytes> = problem.respond((&request).into(), &Rejection::forbidden());
-/// assert_eq!(response.headers()["content-type"], "application/problem+json");
-/// let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
-/// assert_eq!(body["status"], 403);
-/// assert_eq!(body["title"], "Forbidden");
-/// ```
-#[derive(Clone, Debug, Default)]
-#[must_use]
-pub struct Problem(Challenge);
-
-impl Problem {
-    /// A JSON body under the headers of `challenge`.
-    pub fn new(challenge: Challenge) -> Self {
-        Self(challenge)
-    }
-}
-
-impl<B: From<Bytes>> Respond<B> for Problem {
-    fn respond(&self, request: RequestHead<'_>, rejection: &Rejection) -> Response<B> {
-        let mut response = self.0.write(request, rejection, ());
-        let body = match Dialect::of(request) {
-            Dialect::Grpc(_) => Bytes::new(),
-            Dialect::Http => {
-                response
-                    .headers_mut()
-                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-                let mut problem = json!({
-                    "type": "about:blank",
-                    "title": rejection.kind().status().canonical_reason(),
-                    "status": rejection.kind().status().as_u16(),
-                });
-                if !self.0.terse {
-                    problem["detail"] = rejection.description().into();
-                }
-                problem.to_string().into()
-            }
-        };
-        response.map(|()| body.into())
+        match Dialect::of(request) {
+            Dialect::Grpc(content_type) => self.write_grpc(content_type, rejection, B::default()),
+            Dialect::Http => self.write_http(rejection, B::default()),
+        }
     }
 }
 
