@@ -93,6 +93,7 @@ fn the_table_of_answers() {
         (InvalidToken, 401, Some("invalid_token"), 16),
         (MalformedCredential, 400, Some("invalid_request"), 16),
         (MissingCredential, 401, None, 16),
+        (TooManyFailures, 429, None, 8),
         (Unavailable, 503, None, 14),
         (UnsupportedScheme, 401, None, 16),
     ] {

@@ -3,7 +3,8 @@
 //! 1. What a kind of refusal looks like stands in one table, [`RejectionKind`](crate::RejectionKind).
 //! 2. A request whose content type is gRPC's gets gRPC's form, on any path: status 200, no body, the
 //!    outcome in `grpc-status` and `grpc-message`. Nothing of the request's body is read first.
-//! 3. Every 400, 401 and 403 carries a challenge (RFC 6750 §3); each says `Cache-Control: no-store`.
+//! 3. Every 400, 401 and 403 carries a challenge (RFC 6750 §3), every 429 and 503 a `Retry-After`
+//!    (RFC 6585 §4, RFC 9110 §15.6.4); each says `Cache-Control: no-store`.
 //! 4. A caller without a credential is told which schemes there are, and no error.
 //! 5. The reason behind a refusal stays inside: the caller sees the kind and one sentence.
 //!
@@ -172,7 +173,7 @@ impl Challenge {
         *response.status_mut() = kind.status();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if kind.status().is_server_error() {
+        if kind.is_temporary() {
             headers.insert(RETRY_AFTER, whole_seconds(rejection.retry_after()).into());
         } else {
             for scheme in rejection.challenges() {
@@ -355,6 +356,18 @@ mod tests {
             answer(&Challenge::new(), Some("application/grpc"), &rejection).headers()["grpc-status"],
             "14"
         );
+    }
+
+    #[test]
+    fn too_many_failures_are_no_challenge_m_grpc_1() {
+        let rejection = Rejection::too_many_failures().with_retry_after(Duration::from_millis(1500));
+        let response = answer(&Challenge::new(), None, &rejection);
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["retry-after"], "2");
+        assert!(!response.headers().contains_key("www-authenticate"));
+        let grpc = answer(&Challenge::new(), Some("application/grpc"), &rejection);
+        assert_eq!(grpc.headers()["grpc-status"], "8");
+        assert_eq!(grpc.headers()["grpc-message"], "too many failed attempts");
     }
 
     #[test]
