@@ -9,7 +9,7 @@ use tower_bearer::authenticate::{Authenticate, AuthenticateLayer, HttpsOnly};
 use tower_bearer::contract::{Credentials, TokenContract};
 use tower_bearer::issue::{AccessToken, JwtSigner};
 use tower_bearer::require::{ByPath, Policy, Require, RequireLayer};
-use tower_bearer::respond::{Challenge, Problem, Respond};
+use tower_bearer::respond::{Challenge, Message, Problem, Respond};
 use tower_bearer::source::{CachedSource, FetchedSource, FileSource, StaticToken, TokenSource};
 use tower_bearer::verify::{Issuers, JwtVerifier, KeyLookup, Keys, Schemes, Verify};
 use tower_bearer::{
@@ -36,6 +36,7 @@ const _: () = {
     cloned::<JwtSigner>();
     cloned::<JwtVerifier>();
     cloned::<Keys>();
+    cloned::<Message>();
     cloned::<Problem>();
     cloned::<Rejection>();
     cloned::<Require<()>>();

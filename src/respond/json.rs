@@ -52,6 +52,43 @@ impl<B: From<Bytes>> Respond<B> for Problem {
     }
 }
 
+/// A responder with a shorter JSON body: `{"message": …, "code": …}`, a sentence in lower case and the HTTP
+/// status, as NetBird's API and many others write their errors. Else as [`Problem`]; under a
+/// [`terse`](Challenge::terse) challenge the message is the name of the kind.
+///
+/// ```
+/// use http::{Request, Response};
+/// use tower_bearer::Rejection;
+/// use tower_bearer::respond::{Challenge, Message, Respond};
+///
+/// let request = Request::new(());
+/// let message = Message::new(Challenge::new());
+/// let response: Response<bytes::Bytes> = message.respond((&request).into(), &Rejection::invalid_token());
+/// assert_eq!(response.headers()["content-type"], "application/json");
+/// let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+/// assert_eq!(body, serde_json::json!({ "message": "the token is not valid", "code": 401 }));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Message(Challenge);
+
+impl Message {
+    /// A JSON body under the headers of `challenge`.
+    pub fn new(challenge: Challenge) -> Self {
+        Self(challenge)
+    }
+}
+
+impl<B: From<Bytes>> Respond<B> for Message {
+    fn respond(&self, request: RequestHead<'_>, rejection: &Rejection) -> Response<B> {
+        write(&self.0, request, rejection, "application/json", || {
+            let kind = rejection.kind();
+            let message = if self.0.terse { kind.name() } else { rejection.description() };
+            json!({ "message": message.to_lowercase(), "code": kind.status().as_u16() })
+        })
+    }
+}
+
 /// The refusal under the headers of `challenge`, with a JSON body where the request does not speak gRPC.
 fn write<B: From<Bytes>>(
     challenge: &Challenge,
@@ -76,7 +113,7 @@ mod tests {
     use http::{Request, Response};
     use serde_json::{Value, json};
 
-    use super::{Problem, Respond};
+    use super::{Message, Problem, Respond};
     use crate::rejection::Rejection;
     use crate::respond::Challenge;
 
@@ -104,10 +141,34 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_lower_case_with_its_code() {
+        let rejection = Rejection::malformed_credential().with_description("credentials need HTTPS");
+        let full = answer(&Message::new(Challenge::new()), "application/json", &rejection);
+        assert_eq!(
+            (full.status().as_u16(), &full.headers()["content-type"]),
+            (400, &"application/json".parse().unwrap())
+        );
+        assert_eq!(body(&full), json!({ "message": "credentials need https", "code": 400 }));
+        assert!(full.headers().contains_key("www-authenticate"));
+
+        let terse = answer(&Message::new(Challenge::new().terse()), "application/json", &rejection);
+        assert_eq!(body(&terse), json!({ "message": "malformed_credential", "code": 400 }));
+
+        let later = answer(&Message::default(), "text/plain", &Rejection::too_many_failures());
+        assert_eq!(body(&later), json!({ "message": "too many failed attempts", "code": 429 }));
+        assert!(later.headers().contains_key("retry-after"));
+    }
+
+    #[test]
     fn a_grpc_request_gets_no_json_m_grpc_2() {
-        let problem = answer(&Problem::default(), "application/grpc", &Rejection::invalid_token());
-        assert_eq!(problem.headers()["content-type"], "application/grpc");
-        assert_eq!(problem.headers()["grpc-status"], "16");
-        assert!(problem.body().is_empty());
+        let rejection = Rejection::invalid_token();
+        for response in [
+            answer(&Message::default(), "application/grpc", &rejection),
+            answer(&Problem::default(), "application/grpc", &rejection),
+        ] {
+            assert_eq!(response.headers()["content-type"], "application/grpc");
+            assert_eq!(response.headers()["grpc-status"], "16");
+            assert!(response.body().is_empty());
+        }
     }
 }

@@ -75,7 +75,7 @@ use crate::error::ConfigError;
 use crate::rejection::Rejection;
 use crate::request_head::RequestHead;
 
-pub use self::json::Problem;
+pub use self::json::{Message, Problem};
 
 /// Written when a rejection does not say: long enough not to add to an outage.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -87,7 +87,7 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Turns a refusal into a response.
 ///
-/// [`Challenge`] is the default; [`Problem`] has a JSON body; any
+/// [`Challenge`] is the default; [`Message`] and [`Problem`] have a JSON body; any
 /// `Fn(RequestHead<'_>, &Rejection) -> Response<B>` does as well. The layers put the [`Rejection`]
 /// into the response's extensions themselves, so a responder cannot lose it.
 pub trait Respond<B> {
