@@ -8,6 +8,7 @@ use tower_bearer::attach::{Attach, CloneBody};
 use tower_bearer::authenticate::{Authenticate, AuthenticateLayer, HttpsOnly};
 use tower_bearer::contract::{Credentials, TokenContract};
 use tower_bearer::issue::{AccessToken, JwtSigner};
+use tower_bearer::limit::{LimitFailures, LimitFailuresLayer};
 use tower_bearer::require::{ByPath, Policy, Require, RequireLayer};
 use tower_bearer::respond::{Challenge, Message, Problem, Respond};
 use tower_bearer::source::{CachedSource, FetchedSource, FileSource, StaticToken, TokenSource};
@@ -36,6 +37,8 @@ const _: () = {
     cloned::<JwtSigner>();
     cloned::<JwtVerifier>();
     cloned::<Keys>();
+    cloned::<LimitFailures<()>>();
+    cloned::<LimitFailuresLayer>();
     cloned::<Message>();
     cloned::<Problem>();
     cloned::<Rejection>();

@@ -61,6 +61,15 @@
 //! | body | empty | the status and the challenge say it all | [`Problem`], [`Message`], or a closure |
 //! | credentials over plain HTTP | accepted | behind a proxy every request looks plain; only you know the sign | [`https_only`] |
 //!
+//! # Failed credentials
+//!
+//! | what | default | reason | change it with |
+//! |---|---|---|---|
+//! | failures of a peer | 100, and one more each second | many users share an address, and an expired token is a failure, too; what is bounded is work and noise | `LimitFailuresLayer::with_rate` |
+//! | a peer | an IPv4 address, an IPv6 /64 | the other half of an IPv6 address is the host's to choose (RFC 8981) | – |
+//! | peers remembered | 65,536 | some MiB | `with_capacity` |
+//! | what failures in the air owe beyond the limit | at most the burst again | nobody waits for hours because of a neighbour | – |
+//!
 //! # Tokens that go out
 //!
 //! | what | default | reason | change it with |
