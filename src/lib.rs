@@ -94,6 +94,7 @@
 //! | understand what happens to a request | [`authenticate`] |
 //! | fetch keys by URL or discovery, or ask about opaque tokens (feature `remote`) | [`verify`], `transport` |
 //! | demand scopes or claims, for each path or gRPC method | [`require`] |
+//! | send away a peer whose credentials failed too often (feature `pat`) | `limit` |
 //! | change what a refusal looks like | [`respond`] |
 //! | take the caller as an axum extractor | [`integrations`] |
 //! | sign access tokens and publish keys (feature `issue`) | `issue` |
@@ -112,6 +113,7 @@
 //! | `rust-crypto` | | the backend without a C compiler; `aws-lc-rs` wins if both are on |
 //! | `remote` | yes | `RemoteKeys`, `Introspection`, `CachedVerifier` |
 //! | `https` | yes | a ready-made transport over TLS, `JwtVerifier::discover` |
+//! | `pat` | | personal access tokens: `PatFormat`, `PatVerifier`, stores in memory; `LimitFailuresLayer` |
 //! | `issue` | | `JwtSigner`, `AccessToken` |
 //! | `axum` | | extractors |
 //! | `client` | yes | `AttachLayer`, the token sources, `TokenContract` |
@@ -146,6 +148,8 @@ pub mod integrations;
 pub mod issue;
 #[cfg(feature = "jwt")]
 mod jose;
+#[cfg(feature = "pat")]
+pub mod limit;
 pub mod manual;
 #[cfg(feature = "pat")]
 pub mod pat;
@@ -178,6 +182,8 @@ pub use self::error::ConfigError;
 pub use self::error::TokenError;
 pub use self::eventual::Eventual;
 pub use self::identity::{Identity, IdentityBuilder};
+#[cfg(feature = "pat")]
+pub use self::limit::LimitFailuresLayer;
 pub use self::rejection::{Rejection, RejectionKind};
 pub use self::request_head::RequestHead;
 pub use self::require::RequireLayer;

@@ -50,6 +50,7 @@
 //! | a flood of unknown key ids | CVE-2026-48524 | one fetch in ten seconds, and bounded memory |
 //! | a provider that hangs, drips, lies or swells | – | deadline, size limit, no decompression, no redirects; the old set stays |
 //! | an answer cached beyond the token's end | – | judged again at every use |
+//! | credentials tried by the thousand, under a header that a limiter trusts | NetBird's API, which looked for `terraform` in `User-Agent` | `LimitFailuresLayer` counts failures by peer, in bounded memory, and reads no header |
 //! | tokens in logs | CVE-2019-11250 | the header is marked sensitive, and no `Debug` shows a secret |
 //!
 //! # On the way out

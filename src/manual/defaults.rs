@@ -58,8 +58,17 @@
 //! | realm | `api` | RFC 6750 §3 wants at least one parameter in a challenge | [`with_realm`] |
 //! | `error_description` | one sentence for each kind, and one for an expired token | tells a client what to do, and an attacker nothing | [`terse`] |
 //! | `Retry-After` of an outage | 5 s | long enough not to add to it | [`with_retry_after`] |
-//! | body | empty | the status and the challenge say it all | [`Problem`], or a closure |
+//! | body | empty | the status and the challenge say it all | [`Problem`], [`Message`], or a closure |
 //! | credentials over plain HTTP | accepted | behind a proxy every request looks plain; only you know the sign | [`https_only`] |
+//!
+//! # Failed credentials
+//!
+//! | what | default | reason | change it with |
+//! |---|---|---|---|
+//! | failures of a peer | 100, and one more each second | many users share an address, and an expired token is a failure, too; what is bounded is work and noise | `LimitFailuresLayer::with_rate` |
+//! | a peer | an IPv4 address, an IPv6 /64 | the other half of an IPv6 address is the host's to choose (RFC 8981) | – |
+//! | peers remembered | 65,536 | some MiB | `with_capacity` |
+//! | what failures in the air owe beyond the limit | at most the burst again | nobody waits for hours because of a neighbour | – |
 //!
 //! # Tokens that go out
 //!
@@ -82,5 +91,6 @@
 //! [`with_realm`]: crate::respond::Challenge::with_realm
 //! [`terse`]: crate::respond::Challenge::terse
 //! [`with_retry_after`]: crate::Rejection::with_retry_after
+//! [`Message`]: crate::respond::Message
 //! [`Problem`]: crate::respond::Problem
 //! [`https_only`]: crate::AuthenticateLayer::https_only

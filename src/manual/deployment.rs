@@ -4,7 +4,7 @@
 //!
 //! Authenticate first, then require. In `ServiceBuilder` the first layer listed runs first; in axum's
 //! `Router` the *last* `.layer(…)` added runs first. Timeouts, tracing and load shedding go outside of
-//! both, so that they see refusals too; a response that was refused has the
+//! both, so that they see refusals too, and so does `LimitFailuresLayer`; a response that was refused has the
 //! [`Rejection`](crate::Rejection) in its extensions, where a metrics layer finds the kind.
 //!
 //! A layer on a whole `Router` runs for paths that no route has, too, and answers 401 there; axum's
