@@ -106,6 +106,26 @@ where
     async move { task?.await.ok() }
 }
 
+/// Work that goes on until this handle is dropped.
+#[cfg(feature = "postgres")]
+pub(crate) struct Background(AbortHandle);
+
+#[cfg(feature = "postgres")]
+impl Background {
+    /// `None` if there is no runtime.
+    pub(crate) fn begin(work: impl Future<Output = ()> + Send + 'static) -> Option<Self> {
+        let runtime = Handle::try_current().ok()?;
+        Some(Self(runtime.spawn(work).abort_handle()))
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Work that keeps a core busy, on a thread of its own. `None` if it panicked, or there is no runtime.
 #[cfg(feature = "issue")]
 pub(crate) fn blocking<T: Send + 'static>(

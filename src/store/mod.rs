@@ -80,6 +80,8 @@ mod refresh;
 #[cfg(feature = "issue")]
 mod revocation;
 mod revocations;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
 mod token;
 
 #[cfg(feature = "issue")]
@@ -93,6 +95,9 @@ pub use self::refresh::{RefreshGrant, RefreshStore, Rotation};
 #[cfg(feature = "issue")]
 pub use self::revocation::RevocationStore;
 pub use self::revocations::{Moment, Revocations};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "postgres", feature = "sqlite"))))]
+pub use self::sql::SqlStore;
 pub use self::token::{LAST_USED_RESOLUTION, PersonalToken, TokenStore};
 
 use crate::error::BoxError;
