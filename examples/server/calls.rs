@@ -60,8 +60,11 @@ fn system(address: SocketAddr, row: &Row) {
     let member = |name: &str| format!(r#"sed -E 's/.*"{name}":"([^"]+)".*/\1/'"#);
     match row.contract {
         Contract::TwoBttns => {
-            let get =
-                format!("'{base}/api/authentication/token?app_id={}&secret={}'", encoded(id), encoded(secret));
+            let get = format!(
+                "'{base}/api/authentication/token?app_id={}&secret={}'",
+                encoded(id),
+                encoded(secret)
+            );
             show("2bttns: id and secret in the query, a JSON string back", &get, "tr -d '\"'");
             println!(
                 "curl -s -H \"authorization: Bearer $(curl -s {get} | tr -d '\"')\" {base}/api/authentication/checkAuthType"
@@ -105,7 +108,9 @@ fn netbird(base: &str, row: &Row, member: &dyn Fn(&str) -> String) {
     println!("curl {client} -d \"token={bearer}\" {base}/oauth2/introspect");
     println!("curl -i {client} -d \"token={bearer}\" {base}/oauth2/revoke");
     println!("\n# A refresh token, for a client that may have one");
-    println!("curl {client} -d grant_type=client_credentials -d 'scope=read offline_access' {base}/oauth2/token");
+    println!(
+        "curl {client} -d grant_type=client_credentials -d 'scope=read offline_access' {base}/oauth2/token"
+    );
 }
 
 /// The same token under a signature whose first character is another.

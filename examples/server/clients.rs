@@ -89,8 +89,9 @@ impl Row {
         let plain = Secret::from(self.secret.as_str());
         let secret = match self.contract {
             // Tokens are signed with it: too short a one signs nothing.
-            Contract::TwoBttns => JwtSigner::hmac(Algorithm::HS256, plain.clone())
-                .map(|_| ClientSecret::hmac_key(plain)),
+            Contract::TwoBttns => {
+                JwtSigner::hmac(Algorithm::HS256, plain.clone()).map(|_| ClientSecret::hmac_key(plain))
+            }
             // Found by its digest alone.
             Contract::Botlhale => ClientSecret::random(&plain),
             _ if self.secret.len() >= MACHINE_MADE => ClientSecret::random(&plain),

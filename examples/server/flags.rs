@@ -116,7 +116,8 @@ pub(crate) struct Flags {
 
 /// Names a store; what is behind it is seen when it is opened.
 fn store(text: &str) -> Result<String, String> {
-    let fits = text == "memory" || ["sqlite:", "postgres://", "postgresql://"].iter().any(|kind| text.starts_with(kind));
+    let fits = text == "memory"
+        || ["sqlite:", "postgres://", "postgresql://"].iter().any(|kind| text.starts_with(kind));
     if fits { Ok(text.to_owned()) } else { Err("expected memory, sqlite:PATH or postgres://…".to_owned()) }
 }
 
@@ -170,7 +171,8 @@ impl Flags {
         let mut verifiers = Vec::new();
         // Own keys are of another issuer than those that somebody else has.
         let own_issuer = if named.is_some() { format!("{issuer}/issued") } else { issuer.clone() };
-        let elsewhere = named.is_some() || self.introspect.is_some() || self.pats.is_some() && self.issuer.is_none();
+        let elsewhere =
+            named.is_some() || self.introspect.is_some() || self.pats.is_some() && self.issuer.is_none();
         if let Some(keys) = named {
             verifiers = self.verifiers(keys, &issuer, &audience)?;
         }

@@ -183,10 +183,7 @@ impl Issuing {
             PatVerifier::new(self.format.clone(), Arc::clone(&self.stores.tokens)).cached(max_age)?;
         let personal = personal.with_clock(self.clock)?;
         let prefix = self.format.prefix().to_owned();
-        Ok(Schemes::new()
-            .bearer_jwt(revocable)
-            .bearer_prefixed(prefix, personal.clone())
-            .token(personal))
+        Ok(Schemes::new().bearer_jwt(revocable).bearer_prefixed(prefix, personal.clone()).token(personal))
     }
 
     /// Limits failures with personal access tokens: guesses at a signature need no counting.
@@ -209,7 +206,8 @@ impl Issuing {
     ) -> Result<Router, ConfigError> {
         let stores = &self.stores;
         let clients = || Arc::clone(&stores.clients);
-        let access = || Mint::access_tokens(self.ring.clone(), &self.issuer, &self.audience).with_clock(self.clock);
+        let access =
+            || Mint::access_tokens(self.ring.clone(), &self.issuer, &self.audience).with_clock(self.clock);
         let token_url = format!("http://{address}/oauth2/token");
         let audiences = || [self.issuer.clone(), token_url.clone()];
         let standard = TokenEndpoint::new(TokenContract::netbird(), access(), clients())
@@ -221,7 +219,8 @@ impl Issuing {
         let one = |contract, mint: Mint, system: Contract| {
             TokenEndpoint::new(contract, mint, clients()).for_systems([system.name()]).with_clock(self.clock)
         };
-        let bot = Mint::id_tokens(self.bot_ring.clone(), self.bot_issuer(), BOT_AUDIENCE).with_clock(self.clock);
+        let bot =
+            Mint::id_tokens(self.bot_ring.clone(), self.bot_issuer(), BOT_AUDIENCE).with_clock(self.clock);
         let app = Mint::app_tokens().with_clock(self.clock);
         let strict = self.schemes(jwts, Duration::ZERO)?;
         let strict: Arc<Schemes> = Arc::new(strict);
@@ -234,11 +233,8 @@ impl Issuing {
             .with_personal_tokens(Arc::clone(&stores.tokens))
             .accept_assertions(audiences(), Arc::clone(&stores.revocations))
             .with_clock(self.clock);
-        let apps = RevocableVerifier::new(
-            self.app_rules()?.build()?,
-            Arc::clone(&stores.revocations),
-            MAX_AGE,
-        );
+        let apps =
+            RevocableVerifier::new(self.app_rules()?.build()?, Arc::clone(&stores.revocations), MAX_AGE);
         let limited = LimitFailuresLayer::new(peer);
         let endpoints = Router::new()
             .route_service(
@@ -246,7 +242,10 @@ impl Issuing {
                 limited.layer(one(TokenContract::two_bttns(), app, Contract::TwoBttns)),
             )
             .route_service("/api/authentication/checkAuthType", limited.layer(AuthTypeEndpoint::new(apps)))
-            .route_service("/auth/jwt", limited.layer(one(TokenContract::gifthub(), access(), Contract::Gifthub)))
+            .route_service(
+                "/auth/jwt",
+                limited.layer(one(TokenContract::gifthub(), access(), Contract::Gifthub)),
+            )
             .route_service(
                 "/generateAuthToken",
                 limited.layer(one(TokenContract::botlhale(), bot, Contract::Botlhale)),
@@ -259,7 +258,8 @@ impl Issuing {
             .route_service("/oauth2/introspect", limited.layer(introspect))
             .route_service("/oauth2/revoke", limited.layer(revoke));
 
-        let personal = PatEndpoint::new(self.format.clone(), Arc::clone(&stores.tokens)).with_clock(self.clock);
+        let personal =
+            PatEndpoint::new(self.format.clone(), Arc::clone(&stores.tokens)).with_clock(self.clock);
         let guard = authenticate.with_responder(Message::new(Challenge::new()));
         let management = Router::new()
             .route_service("/api/users/{user}/tokens", personal.clone())
