@@ -67,6 +67,8 @@ async fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
     if let Some((issuing, _)) = &setup.issuing {
         calls::print(address, issuing, &setup.made_up, flags.clock()?)?;
     }
+    // A temporary store goes when the server does, not before.
+    let _stores = setup.issuing.as_ref().map(|(issuing, _)| issuing.stores.clone());
     serve(listener, app(setup, address)?).await
 }
 

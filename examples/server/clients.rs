@@ -61,22 +61,22 @@ pub(crate) fn parse(json: &[u8]) -> Result<Vec<Row>, String> {
 
 /// A client for each system, with secrets made now. The one of NetBird speaks for a user.
 pub(crate) fn made_up() -> Result<Vec<Row>, String> {
-    let row = |contract, id: &str, subject: Option<&str>| {
+    let row = |contract, id: &str, subject: Option<&str>, scopes: &[&str]| {
         Ok::<_, String>(Row {
             contract,
             id: id.to_owned(),
             secret: secret()?,
             subject: subject.map(str::to_owned),
-            scopes: vec!["read".to_owned(), "offline_access".to_owned()],
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             jwks: None,
         })
     };
     Ok(vec![
-        row(Contract::TwoBttns, "example-app", None)?,
-        row(Contract::Gifthub, "gift-shop", None)?,
-        row(Contract::Botlhale, "chat-bot", None)?,
-        row(Contract::Spotnana, "travel-desk", None)?,
-        row(Contract::Netbird, "netbird-cli", Some("alice"))?,
+        row(Contract::TwoBttns, "example-app", None, &[])?,
+        row(Contract::Gifthub, "gift-shop", None, &["read"])?,
+        row(Contract::Botlhale, "chat-bot", None, &["read"])?,
+        row(Contract::Spotnana, "travel-desk", None, &["read"])?,
+        row(Contract::Netbird, "netbird-cli", Some("alice"), &["read", "offline_access"])?,
     ])
 }
 
