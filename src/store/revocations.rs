@@ -36,6 +36,8 @@ pub struct Revocations(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     generation: AtomicU64,
+    /// How often there was news of either kind.
+    news: AtomicU64,
     /// How many there are, so that nothing is locked while there are none.
     count: AtomicUsize,
     recent: RwLock<HashSet<TokenDigest>>,
@@ -59,6 +61,7 @@ impl Revocations {
             self.0.count.store(recent.len(), Ordering::SeqCst);
             recent.len() > MAX_RECENT
         };
+        self.0.news.fetch_add(1, Ordering::SeqCst);
         if full {
             self.forget_all();
         }
@@ -68,6 +71,7 @@ impl Revocations {
     pub fn forget_all(&self) {
         // The generation first: who finds the list empty looks at it afterwards.
         self.0.generation.fetch_add(1, Ordering::SeqCst);
+        self.0.news.fetch_add(1, Ordering::SeqCst);
         let mut recent = self.0.recent.write().unwrap_or_else(PoisonError::into_inner);
         recent.clear();
         self.0.count.store(0, Ordering::SeqCst);
@@ -76,6 +80,12 @@ impl Revocations {
     /// To be taken *before* an answer is asked for, and kept with it.
     pub fn moment(&self) -> Moment {
         Moment(self.0.generation.load(Ordering::SeqCst))
+    }
+
+    /// How often there was news. Whoever asks must not share an answer that was asked for before the last: it
+    /// may be of a time at which the token was still good.
+    pub(crate) fn news(&self) -> u64 {
+        self.0.news.load(Ordering::SeqCst)
     }
 
     /// True if an answer that was asked for at that moment, and depends on these digests, still counts.
@@ -116,6 +126,15 @@ mod tests {
         assert!(!revocations.allow(&[digest(1), digest(2)], asked));
         assert!(!revocations.allow(&[digest(2)], revocations.moment()), "for good, not once");
         assert!(revocations.allow(&[digest(1)], asked));
+    }
+
+    #[test]
+    fn all_news_count() {
+        let revocations = Revocations::new();
+        revocations.announce(digest(1));
+        revocations.clone().announce(digest(1));
+        revocations.forget_all();
+        assert_eq!(revocations.news(), 3);
     }
 
     #[test]

@@ -73,7 +73,8 @@ const ENTRY_OVERHEAD: u64 = 256;
 pub struct CachedVerifier<V> {
     inner: Arc<V>,
     memory: Arc<Memory>,
-    flights: Arc<Flights<Digest, Result<Identity, Rejection>>>,
+    /// By what was known to be revoked when they began: who asks after a revocation shares no earlier answer.
+    flights: Arc<Flights<(Digest, u64), Result<Identity, Rejection>>>,
 }
 
 struct Memory {
@@ -184,17 +185,17 @@ impl Memory {
             && expires.is_none_or(|at| self.clock.now() < at)
     }
 
-    fn remember(&self, digest: Digest, asked: Moment, verdict: &Result<Identity, Rejection>) {
-        let now = Instant::now();
+    /// The age counts from the question: what is answered slowly may be as old as that.
+    fn remember(&self, digest: Digest, began: Instant, asked: Moment, verdict: &Result<Identity, Rejection>) {
         match verdict {
             Ok(identity) if !self.max_age.is_zero() => {
-                let accepted = Accepted { identity: identity.clone(), until: now + self.max_age, asked };
+                let accepted = Accepted { identity: identity.clone(), until: began + self.max_age, asked };
                 self.accepted.insert(digest, accepted);
             }
             Err(rejection)
                 if rejection.kind() == RejectionKind::InvalidToken && !self.refusal_age.is_zero() =>
             {
-                self.refused.insert(digest, now + self.refusal_age);
+                self.refused.insert(digest, Instant::now() + self.refusal_age);
             }
             _ => {}
         }
@@ -212,14 +213,14 @@ impl<V: Verify> Verify for CachedVerifier<V> {
         }
         let (inner, memory) = (Arc::clone(&self.inner), Arc::clone(&self.memory));
         let credential = credential.clone().into_owned();
-        let landing = self.flights.join(digest, async move {
+        let landing = self.flights.join((digest, memory.revocations.news()), async move {
             // Another flight may have landed since.
             if let Some(verdict) = memory.recall(&digest) {
                 return verdict;
             }
-            let asked = memory.revocations.moment();
+            let (began, asked) = (Instant::now(), memory.revocations.moment());
             let verdict = inner.verify(&credential).await;
-            memory.remember(digest, asked, &verdict);
+            memory.remember(digest, began, asked, &verdict);
             verdict
         });
         // The flights stay for as long as somebody waits.

@@ -19,6 +19,8 @@ use crate::store::{Moment, RefreshGrant, RevocationStore, TokenDigest};
 /// The claim of access tokens that came of a refresh token: with the grant, they end.
 pub(crate) const GRANT_CLAIM: &str = "grant_id";
 const DEFAULT_MAX_ENTRIES: usize = 100_000;
+/// Longer than anything runs, and short enough to be added to any time.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Asks a [`RevocationStore`] whether a token that another verifier accepts was revoked.
 ///
@@ -56,7 +58,8 @@ const DEFAULT_MAX_ENTRIES: usize = 100_000;
 pub struct RevocableVerifier {
     inner: Arc<dyn Verify>,
     memory: Arc<Memory>,
-    flights: Arc<Flights<TokenDigest, Result<bool, Arc<str>>>>,
+    /// By what was known to be revoked when they began: who asks after a revocation shares no earlier answer.
+    flights: Arc<Flights<(TokenDigest, u64), Result<bool, Arc<str>>>>,
 }
 
 struct Memory {
@@ -70,7 +73,8 @@ impl RevocableVerifier {
     /// What `inner` accepts and `store` has not as revoked. An answer of the store counts for `max_age`;
     /// with zero, each request asks.
     pub fn new(inner: impl Verify, store: impl RevocationStore, max_age: Duration) -> Self {
-        let memory = Memory { store: Arc::new(store), fine: Cache::new(DEFAULT_MAX_ENTRIES), max_age };
+        let (store, fine) = (Arc::new(store), Cache::new(DEFAULT_MAX_ENTRIES));
+        let memory = Memory { store, fine, max_age: max_age.min(FOREVER) };
         Self { inner: Arc::new(inner), memory: Arc::new(memory), flights: Arc::new(Flights::new()) }
     }
 
@@ -92,19 +96,28 @@ impl RevocableVerifier {
             return Eventual::now(Ok(identity));
         }
         let memory = Arc::clone(&self.memory);
-        let landing = self.flights.join(digests[0], async move { memory.ask(digests).await });
+        if self.memory.max_age.is_zero() {
+            // Each request asks: no answer is older than the question.
+            return Eventual::later(async move { judged(Some(memory.ask(digests).await), identity) });
+        }
+        let key = (digests[0], memory.store.revocations().news());
+        let landing = self.flights.join(key, async move { memory.ask(digests).await });
         // The flights stay for as long as somebody waits.
         let flights = Arc::clone(&self.flights);
         Eventual::later(async move {
             let revoked = landing.await;
             drop(flights);
-            match revoked {
-                Some(Ok(false)) => Ok(identity),
-                Some(Ok(true)) => Err(Rejection::invalid_token().with_source("the token was revoked")),
-                Some(Err(reason)) => Err(outage(&*reason)),
-                None => Err(outage("the call was given up")),
-            }
+            judged(revoked, identity)
         })
+    }
+}
+
+fn judged(revoked: Option<Result<bool, Arc<str>>>, identity: Identity) -> Result<Identity, Rejection> {
+    match revoked {
+        Some(Ok(false)) => Ok(identity),
+        Some(Ok(true)) => Err(Rejection::invalid_token().with_source("the token was revoked")),
+        Some(Err(reason)) => Err(outage(&*reason)),
+        None => Err(outage("the call was given up")),
     }
 }
 
@@ -125,10 +138,11 @@ impl Memory {
     }
 
     async fn ask(&self, digests: Vec<TokenDigest>) -> Result<bool, Arc<str>> {
-        let (own, asked) = (digests[0], self.store.revocations().moment());
+        // The age counts from the question: what is answered slowly may be as old as that.
+        let (own, began, asked) = (digests[0], Instant::now(), self.store.revocations().moment());
         let revoked = self.store.is_revoked(digests).await.map_err(|error| Arc::from(error.to_string()))?;
         if !revoked && !self.max_age.is_zero() {
-            self.fine.insert(own, (Instant::now() + self.max_age, asked));
+            self.fine.insert(own, (began + self.max_age, asked));
         }
         Ok(revoked)
     }
