@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{CachedVerifier, Verify};
 use crate::clock::{Clock, SharedClock};
@@ -15,10 +16,12 @@ use crate::flight::Flights;
 use crate::identity::Identity;
 use crate::pat::PatFormat;
 use crate::rejection::Rejection;
-use crate::store::{PersonalToken, TokenDigest, TokenStore};
+use crate::store::{LAST_USED_RESOLUTION, PersonalToken, TokenDigest, TokenStore};
 
 /// A use that cannot be written down is tried again after 1 s, 2 s, 4 s … for about two minutes in all.
 const TOUCH_TRIES: u32 = 7;
+/// A try that hangs must not keep later ones from being made.
+const TOUCH_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Verifies personal access tokens of one [format](PatFormat) against a [`TokenStore`].
 ///
@@ -47,6 +50,27 @@ struct Lookup {
     store: Arc<dyn TokenStore>,
     clock: SharedClock,
     touches: Arc<Flights<String, ()>>,
+}
+
+/// When the use of a token was last news, in seconds since the epoch; beside the row, in an identity that may be
+/// remembered for longer than a minute.
+struct LastUse(AtomicU64);
+
+impl LastUse {
+    fn new(at: SystemTime) -> Self {
+        Self(AtomicU64::new(seconds(at)))
+    }
+
+    /// True for one caller of those who use it at this time, if that is to be written down.
+    fn is_news(&self, at: SystemTime) -> bool {
+        let (last, now) = (self.0.load(Ordering::Relaxed), seconds(at));
+        now >= last.saturating_add(LAST_USED_RESOLUTION.as_secs())
+            && self.0.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl PatVerifier {
@@ -98,9 +122,13 @@ impl Verify for PatVerifier {
         if !self.format.is_wellformed(credential.expose()) {
             return Eventual::now(Err(refused("not the form of a personal access token")));
         }
-        match &self.cached {
-            Some(cached) => cached.verify(credential),
-            None => self.lookup.verify(credential),
+        let Some(cached) = &self.cached else { return self.lookup.verify(credential) };
+        match cached.verify(credential).try_now() {
+            Ok(verdict) => {
+                verdict.iter().for_each(|identity| self.lookup.note(identity));
+                Eventual::now(verdict)
+            }
+            Err(later) => later,
         }
     }
 
@@ -137,19 +165,30 @@ impl Lookup {
         if token.is_use_news(now) {
             self.touch(token.id.clone(), now);
         }
+        let last_use = token.last_used.filter(|_| !token.is_use_news(now)).unwrap_or(now);
         let identity = Identity::builder(token.owner.clone())
             .scopes(token.scopes.clone())
             .expires_at(token.expires_at)
             .detail(digest)
+            .detail(LastUse::new(last_use))
             .detail(token);
         Ok(identity.build())
+    }
+
+    /// A use of a token whose row was not asked for.
+    fn note(&self, identity: &Identity) {
+        let now = self.clock.now();
+        let news = identity.detail::<LastUse>().is_some_and(|last| last.is_news(now));
+        if let Some(token) = identity.detail::<PersonalToken>().filter(|_| news) {
+            self.touch(token.id.clone(), now);
+        }
     }
 
     fn touch(&self, id: String, at: SystemTime) {
         let store = Arc::clone(&self.store);
         self.touches.begin(id.clone(), async move {
             for tried in 0..TOUCH_TRIES {
-                if store.touch(&id, at).await.is_ok() {
+                if let Ok(Ok(())) = timeout(TOUCH_DEADLINE, store.touch(&id, at)).await {
                     return;
                 }
                 sleep(Duration::from_secs(1 << tried)).await;
