@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -22,6 +22,8 @@ struct State {
     tokens: HashMap<TokenDigest, PersonalToken>,
     /// The digest of each token's id.
     ids: HashMap<String, TokenDigest>,
+    /// What was revoked, so that it can never be kept again.
+    revoked: HashSet<TokenDigest>,
     #[cfg(feature = "issue")]
     issued: Issued,
 }
@@ -59,6 +61,10 @@ impl TokenStore for MemoryStore {
 
     fn insert(&self, digest: TokenDigest, token: PersonalToken) -> Stored<()> {
         let mut state = self.lock();
+        let known = state.tokens.contains_key(&digest) || state.revoked.contains(&digest);
+        if known || state.ids.contains_key(&token.id) {
+            return Eventual::now(Err("a token of this digest or id is there, or was".into()));
+        }
         state.ids.insert(token.id.clone(), digest);
         state.tokens.insert(digest, token);
         Self::done(())
@@ -78,6 +84,7 @@ impl TokenStore for MemoryStore {
         let Some(digest) = digest else { return Self::done(false) };
         state.ids.remove(id);
         state.tokens.remove(&digest);
+        state.revoked.insert(digest);
         drop(state);
         self.revocations.announce(digest);
         Self::done(true)

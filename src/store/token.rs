@@ -80,7 +80,8 @@ pub trait TokenStore: Send + Sync + 'static {
     /// The token with this digest, unless it was revoked. One that has expired is found.
     fn find(&self, digest: TokenDigest) -> Stored<Option<PersonalToken>>;
 
-    /// Keeps a token. It is durable before this answers.
+    /// Keeps a token. It is durable before this answers. An error if there is one of this digest or id, or
+    /// was one of this digest that was revoked.
     fn insert(&self, digest: TokenDigest, token: PersonalToken) -> Stored<()>;
 
     /// The tokens of an owner that were not revoked, the oldest first.
