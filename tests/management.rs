@@ -1,0 +1,1 @@
+//! The management of personal access tokens, as a client sees it.
