@@ -30,6 +30,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// NetBird's limits.
 const DAYS: std::ops::RangeInclusive<u64> = 1..=365;
 const MAX_NAME_CHARS: usize = 255;
+/// The last second of the year 9999: RFC 3339 §1 has no later one, and none before the year 0.
+const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 
 /// Lets callers manage their own personal access tokens.
 ///
@@ -138,7 +140,11 @@ fn target(path: &str) -> Option<(String, Option<String>)> {
 }
 
 fn shown(token: &PersonalToken) -> Value {
-    let date = |time: SystemTime| format_rfc3339_seconds(time).to_string();
+    // The nearest that can be written: stores of others may hold any time.
+    let date = |time: SystemTime| {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since.min(LAST_DATE)).to_string()
+    };
     let mut shown = json!({
         "id": token.id,
         "name": token.name,
