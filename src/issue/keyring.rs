@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::signer::JwtSigner;
 use crate::algorithm::Algorithm;
@@ -27,6 +27,12 @@ const LEEWAY: Duration = Duration::from_secs(60);
 const CHECK_EVERY: Duration = Duration::from_secs(60);
 /// How often it looks when somebody asks for the key set, who may have met a key that is new.
 const CHECK_AT_MOST: Duration = Duration::from_secs(1);
+/// How long somebody waits for the store who has keys that would do.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// For how long nobody asks a store that could not answer, as long as there are keys that would do.
+const RESPITE: Duration = Duration::from_secs(5);
+/// A look that hangs must not keep later ones from being taken. Making an RSA key may take seconds.
+const LOAD_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The signing keys of one name and algorithm in a [`KeyStore`].
 ///
@@ -74,8 +80,8 @@ pub struct KeyRing(Arc<Inner>);
 
 struct Inner {
     rules: Rules,
-    keys: RwLock<Loaded>,
-    flight: SingleFlight<Result<Vec<RingKey>, Arc<str>>>,
+    keys: Arc<RwLock<Loaded>>,
+    flight: SingleFlight<Result<(), Arc<str>>>,
 }
 
 #[derive(Clone)]
@@ -93,6 +99,8 @@ struct Rules {
 struct Loaded {
     keys: Vec<RingKey>,
     at: Option<Instant>,
+    /// When the store last could not answer, since then.
+    failed: Option<Instant>,
 }
 
 #[derive(Clone)]
@@ -117,7 +125,7 @@ impl KeyRing {
     }
 
     fn from_rules(rules: Rules) -> Self {
-        Self(Arc::new(Inner { rules, keys: RwLock::default(), flight: SingleFlight::new() }))
+        Self(Arc::new(Inner { rules, keys: Arc::default(), flight: SingleFlight::new() }))
     }
 
     /// How long a key signs. 90 days unless said otherwise.
@@ -153,17 +161,26 @@ impl KeyRing {
     ///
     /// When the store cannot answer, or no key can be made; what was known before stays.
     pub async fn refresh(&self) -> Result<(), BoxError> {
-        let rules = self.0.rules.clone();
-        let landing = self
-            .0
-            .flight
-            .join((), async move { rules.load().await.map_err(|error| Arc::from(error.to_string())) });
-        match landing.await {
-            Some(Ok(keys)) => {
-                let loaded = Loaded { keys, at: Some(Instant::now()) };
-                *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = loaded;
-                Ok(())
+        let (rules, known) = (self.0.rules.clone(), Arc::clone(&self.0.keys));
+        let landing = self.0.flight.join((), async move {
+            let began = Instant::now();
+            let outcome = match timeout(LOAD_DEADLINE, rules.load()).await {
+                Ok(outcome) => outcome.map_err(|error| Arc::from(error.to_string())),
+                Err(_) => Err("no answer came in time".into()),
+            };
+            // Here, in the order of the looks, whoever waits for them.
+            let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+            match outcome {
+                Ok(keys) => *known = Loaded { keys, at: Some(began), failed: None },
+                Err(reason) => {
+                    known.failed = Some(Instant::now());
+                    return Err(reason);
+                }
             }
+            Ok(())
+        });
+        match landing.await {
+            Some(Ok(())) => Ok(()),
             Some(Err(reason)) => Err(BoxError::from(&*reason)),
             None => Err("the keys were not read".into()),
         }
@@ -185,9 +202,16 @@ impl KeyRing {
         if loaded.at.is_some_and(|at| at.elapsed() < age) && !self.0.rules.is_due(&loaded.keys) {
             return Ok(());
         }
-        let outcome = self.refresh().await;
-        // Keys that are known go on signing while the store is away.
-        if loaded.keys.is_empty() { outcome } else { Ok(()) }
+        if loaded.keys.is_empty() {
+            return self.refresh().await;
+        }
+        // Keys that are known go on signing while the store is away, and it is not asked for each request.
+        if loaded.failed.is_none_or(|at| at.elapsed() >= RESPITE)
+            && timeout(PATIENCE, self.refresh()).await.is_err()
+        {
+            self.0.keys.write().unwrap_or_else(PoisonError::into_inner).failed = Some(Instant::now());
+        }
+        Ok(())
     }
 
     /// What signs now.
@@ -253,9 +277,9 @@ impl Rules {
 
     /// A key is needed until the last token that it signed, before its successor did, has expired.
     fn oldest_needed(&self, stored: &[StoredKey]) -> Option<u32> {
-        let now = self.clock.now();
+        let (now, kept) = (self.clock.now(), self.longest_lifetime.saturating_add(LEEWAY));
         let over = |successor: &&StoredKey| {
-            let end = successor.signs_from.checked_add(self.longest_lifetime + LEEWAY);
+            let end = successor.signs_from.checked_add(kept);
             end.is_some_and(|end| end <= now)
         };
         stored.iter().rev().find(over).map(|successor| successor.number)
