@@ -14,6 +14,8 @@ use crate::store::{Client, ClientStore};
 use crate::verify::KeyLookup;
 
 const MAX_REMEMBERED: usize = 10_000;
+/// Longer than anything runs, and short enough to be added to any time.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Finds the key that an app's tokens are signed with in a [`ClientStore`]; for
 /// [`Keys::by_claim`](crate::verify::Keys::by_claim).
@@ -31,8 +33,8 @@ pub struct AppKeys {
 impl AppKeys {
     /// The apps of a [system](Client::system).
     pub fn new(clients: impl ClientStore, system: impl Into<String>, max_age: Duration) -> Self {
-        let known = Arc::new(Cache::new(MAX_REMEMBERED));
-        Self { clients: Arc::new(clients), system: system.into(), max_age, known }
+        let (clients, known) = (Arc::new(clients), Arc::new(Cache::new(MAX_REMEMBERED)));
+        Self { clients, system: system.into(), max_age: max_age.min(FOREVER), known }
     }
 }
 
@@ -43,14 +45,14 @@ impl KeyLookup for AppKeys {
         {
             return Eventual::now(Ok(Some(secret)));
         }
-        let (keys, app) = (self.clone(), value.to_owned());
+        let (keys, app, began) = (self.clone(), value.to_owned(), Instant::now());
         let found = self.clients.find(value);
         Eventual::later(async move {
             let found = found.await?;
             let own = found.iter().find(|client| client.system == keys.system);
             let secret = own.and_then(Client::secret).and_then(|secret| secret.signing_secret().cloned());
             if let Some(secret) = &secret {
-                keys.known.insert(app, (secret.clone(), Instant::now() + keys.max_age));
+                keys.known.insert(app, (secret.clone(), began + keys.max_age));
             }
             Ok(secret)
         })
