@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ impl<B> Service<Request<B>> for AuthTypeEndpoint {
         let (head, _) = request.into_parts();
         ResponseFuture::new(async move {
             if head.method != Method::GET && head.method != Method::HEAD {
-                return error(StatusCode::METHOD_NOT_ALLOWED, "Expected GET", "METHOD_NOT_SUPPORTED");
+                return wrong_method();
             }
             let credential = match Credential::from_headers(&head.headers) {
                 Ok(Some(credential)) if credential.scheme() == Scheme::Bearer => credential,
@@ -98,7 +98,7 @@ impl<B> Service<Request<B>> for AuthTypeEndpoint {
                         None => invalid(),
                     }
                 }
-                Err(rejection) if rejection.kind() == RejectionKind::Unavailable => unavailable(),
+                Err(rejection) if rejection.kind() == RejectionKind::Unavailable => unavailable(rejection),
                 Err(_) => invalid(),
             }
         })
@@ -120,10 +120,17 @@ fn unauthorized() -> Response<Full<Bytes>> {
     response
 }
 
-fn unavailable() -> Response<Full<Bytes>> {
+fn wrong_method() -> Response<Full<Bytes>> {
+    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "Expected GET", "METHOD_NOT_SUPPORTED");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+fn unavailable(rejection: Rejection) -> Response<Full<Bytes>> {
     let message = "The token cannot be checked now";
     let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message, "INTERNAL_SERVER_ERROR");
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response.extensions_mut().insert(rejection);
     response
 }
 

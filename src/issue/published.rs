@@ -60,6 +60,9 @@ impl<B> Service<Request<B>> for JwksEndpoint {
         let endpoint = self.clone();
         let method = request.method().clone();
         ResponseFuture::new(async move {
+            if !is_read(&method) {
+                return document(&method, "", Bytes::new());
+            }
             let keys = match endpoint.set().await {
                 Ok(keys) => keys,
                 Err(error) => {
@@ -155,9 +158,13 @@ impl<B> Service<Request<B>> for MetadataEndpoint {
     }
 }
 
+fn is_read(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
+}
+
 fn document(method: &Method, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
-    if *method != Method::GET && *method != Method::HEAD {
+    if !is_read(method) {
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
