@@ -9,6 +9,8 @@ use super::fault::Fault;
 use crate::contract::Encoding;
 
 const FORM: &str = "application/x-www-form-urlencoded";
+/// Parameters of ours are shorter.
+const MAX_NAME_CHARS: usize = 32;
 const MULTIPART: &str = "multipart/form-data";
 /// More than any request has.
 const MAX_PARAMETERS: usize = 64;
@@ -66,7 +68,7 @@ impl Form {
             return Err(Fault::Request("too many parameters"));
         }
         if self.0.iter().any(|(own, _)| *own == name) {
-            return Err(Fault::Parameter(name));
+            return Err(Fault::Parameter(if is_name(&name) { name } else { "each parameter".to_owned() }));
         }
         self.0.push((name, value));
         Ok(())
@@ -81,4 +83,11 @@ impl Form {
     pub(super) fn raw(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// True if an answer may repeat it: RFC 6749 §5.2 allows few characters there, and what is no name may be a
+/// secret.
+fn is_name(name: &str) -> bool {
+    name.len() <= MAX_NAME_CHARS
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }
