@@ -105,12 +105,13 @@ impl RevocationEndpoint {
             return revoked.map(drop).map_err(Fault::Unavailable);
         }
         let now = self.desk.clock.now();
+        // What cannot be added to is as good as for ever.
         let until = match identity.expires_at() {
-            Some(expires) => expires.checked_add(LEEWAY),
-            None => now.checked_add(FOREVER),
+            Some(expires) => expires.checked_add(LEEWAY).unwrap_or(expires),
+            None => now.checked_add(FOREVER).unwrap_or(now),
         };
         let digest = RevocableVerifier::digest(token)?;
-        self.revocations.revoke(digest, until.unwrap_or(now)).await.map_err(Fault::Unavailable)
+        self.revocations.revoke(digest, until).await.map_err(Fault::Unavailable)
     }
 }
 
