@@ -173,7 +173,6 @@ fn active(identity: &Identity) -> Value {
         set("scope", identity.scopes().to_string().into());
     }
     if let Some(token) = identity.detail::<PersonalToken>() {
-        set("token_type", Scheme::Token.name().into());
         set("iat", seconds(token.created_at).into());
         set("jti", token.id.as_str().into());
     }
