@@ -159,7 +159,7 @@ impl Inner {
         let (grant_id, refresh_token) = grant.unzip();
         let grant_id = grant_id.as_deref();
         let order = Order { client: &client, subject: &client.subject, scopes: &scopes, lifetime, grant_id };
-        answer::success(asked.contract, &self.mint, &order, refresh_token, asked.says_scope())
+        answer::success(asked.contract, &self.mint, &order, refresh_token, asked.says_scope(&scopes))
     }
 
     fn check_method(&self, method: &Method) -> Result<(), Fault> {
@@ -214,7 +214,8 @@ impl Inner {
                 let grant_id = Some(grant.grant_id.as_str());
                 let order =
                     Order { client: &client, subject: &grant.subject, scopes: &scopes, lifetime, grant_id };
-                answer::success(asked.contract, &self.mint, &order, Some(successor), asked.says_scope())
+                let says_scope = asked.says_scope(&scopes);
+                answer::success(asked.contract, &self.mint, &order, Some(successor), says_scope)
             }
             Rotation::Reused | Rotation::Unknown => Err(Fault::Grant),
         }

@@ -102,8 +102,9 @@ impl<'a> Asked<'a> {
     }
 
     /// RFC 6749 §5.1: the scope is said unless it is what was asked for.
-    pub(super) fn says_scope(&self) -> bool {
-        self.contract.scope_at.is_some() && self.scope_text().is_none()
+    pub(super) fn says_scope(&self, granted: &Scopes) -> bool {
+        let asked = self.scope_text().and_then(|text| Scopes::parse(text).ok());
+        self.contract.scope_at.is_some() && asked.as_ref() != Some(granted)
     }
 
     /// The lifetime that is asked for. One that is over as it begins is none.
