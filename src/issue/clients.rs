@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -69,6 +69,10 @@ impl Clients {
 
     pub(super) fn with_clock(&mut self, clock: impl Clock) {
         self.clock = SharedClock::new(clock);
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        self.clock.now()
     }
 
     /// The three ways of RFC 6749 §2.3.1 and RFC 7523 §2.2, one of them in a request (RFC 6749 §2.3).

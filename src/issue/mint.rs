@@ -1,7 +1,7 @@
 //! What an endpoint gives to a client that proved who it is.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -107,10 +107,6 @@ impl Mint {
 
     pub(super) fn lifetime(&self) -> Duration {
         self.lifetime
-    }
-
-    pub(super) fn now(&self) -> SystemTime {
-        self.clock.now()
     }
 
     /// Keys that others made are known before the first token is signed.

@@ -175,7 +175,7 @@ impl Inner {
     }
 
     fn lifetime(&self, asked: &Asked<'_>) -> Result<Duration, Fault> {
-        let ceiling = asked.contract.max_lifetime.unwrap_or(MAX_LIFETIME).min(MAX_LIFETIME);
+        let ceiling = ceiling(asked.contract);
         match asked.lifetime()? {
             None => Ok(self.mint.lifetime().min(ceiling)),
             Some(lifetime) if lifetime > ceiling => Err(Fault::Lifetime("\"expiresIn\" is too long")),
@@ -197,7 +197,7 @@ impl Inner {
         let client = self.clients.authenticate(&head.headers, &asked.form).await?;
         let spent = TokenDigest::of(asked.refresh_token()?)?;
         let grant = store.find(spent).await.map_err(Fault::Unavailable)?.ok_or(Fault::Grant)?;
-        let now = self.mint.now();
+        let now = self.clients.now();
         if grant.client_id != client.id || grant.expires_at <= now {
             return Err(Fault::Grant);
         }
@@ -228,7 +228,7 @@ impl Inner {
         client: &Client,
         scopes: &Scopes,
     ) -> Result<(String, String), Fault> {
-        let (grant_id, token, now) = (secret()?, secret()?, self.mint.now());
+        let (grant_id, token, now) = (secret()?, secret()?, self.clients.now());
         let expires_at = now.checked_add(REFRESH_LIFETIME).unwrap_or(now);
         let grant =
             RefreshGrant::new(&grant_id, &client.id, &client.subject, expires_at).with_scopes(scopes.clone());
@@ -238,9 +238,20 @@ impl Inner {
 
     /// When the last access token of a grant that ends now will have expired anyway.
     fn void_until(&self) -> std::time::SystemTime {
-        let now = self.mint.now();
-        now.checked_add(self.mint.lifetime() + Duration::from_secs(60 * 60)).unwrap_or(now)
+        let lifetimes = self.contracts.iter().map(|contract| match contract.lifetime_parameter {
+            Some(_) => ceiling(contract),
+            None => self.mint.lifetime().min(ceiling(contract)),
+        });
+        // What verifiers allow clocks to differ by, and more.
+        let longest = lifetimes.max().unwrap_or(MAX_LIFETIME) + Duration::from_secs(60 * 60);
+        let now = self.clients.now();
+        now.checked_add(longest).unwrap_or(now)
     }
+}
+
+/// The longest lifetime that this contract gives.
+fn ceiling(contract: &TokenContract) -> Duration {
+    contract.max_lifetime.unwrap_or(MAX_LIFETIME).min(MAX_LIFETIME)
 }
 
 /// 256 random bits.
