@@ -13,7 +13,7 @@ use http::{Request, Response};
 use tokio::sync::Notify;
 use tokio::time::{Instant, advance};
 use tower::util::BoxCloneSyncService;
-use tower::{Layer, ServiceExt};
+use tower::Layer;
 use tower_bearer::pat::PatFormat;
 use tower_bearer::store::{MemoryStore, PersonalToken, TokenDigest, TokenStore};
 use tower_bearer::test_util::ManualClock;

@@ -133,6 +133,72 @@ async fn many_requests_share_one_slot() {
     assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 17);
 }
 
+/// The services of an issuer are always ready, take any body, and are called as they are under any layer.
+#[cfg(feature = "issue")]
+#[tokio::test(start_paused = true)]
+async fn services_of_an_issuer_under_layers() {
+    use tower_bearer::contract::TokenContract;
+    use tower_bearer::issue::{
+        AuthTypeEndpoint, IntrospectionEndpoint, JwksEndpoint, JwtSigner, KeyRing, MetadataEndpoint, Mint,
+        PatEndpoint, RevocationEndpoint, TokenEndpoint,
+    };
+    use tower_bearer::pat::PatFormat;
+    use tower_bearer::store::MemoryStore;
+
+    async fn statuses<S, B>(service: S) -> Vec<u16>
+    where
+        S: Service<Request<LocalBody>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        B: 'static,
+    {
+        let mut bare = service.clone();
+        assert!(std::future::poll_fn(|cx| Poll::Ready(bare.poll_ready(cx))).await.is_ready());
+        let mut limited = ServiceBuilder::new()
+            .layer(BufferLayer::new(1))
+            .layer(ConcurrencyLimitLayer::new(1))
+            .service(service);
+        let mut statuses = Vec::new();
+        for method in ["GET", "POST", "BREW"] {
+            let request = Request::builder().method(method).uri("/users/alice/tokens");
+            let request = request.body(LocalBody::default()).unwrap();
+            let response = limited.ready().await.unwrap().call(request).await.unwrap();
+            statuses.push(response.status().as_u16());
+        }
+        statuses
+    }
+
+    let store = MemoryStore::new();
+    let signer = JwtSigner::generate(tower_bearer::Algorithm::ES256).unwrap();
+    let ring = KeyRing::new("main", tower_bearer::Algorithm::ES256, store.clone());
+    let mint = Mint::access_tokens(signer, "https://issuer.example", "orders");
+    let tokens = TokenEndpoint::new(TokenContract::client_credentials(), mint, store.clone());
+    let pats = PatEndpoint::new(PatFormat::netbird(), store.clone());
+    assert_eq!(statuses(tokens).await, [405, 400, 405]);
+    assert_eq!(statuses(IntrospectionEndpoint::new(later(), store.clone())).await, [405, 400, 405]);
+    assert_eq!(
+        statuses(RevocationEndpoint::new(later(), store.clone(), store.clone())).await,
+        [405, 400, 405]
+    );
+    assert_eq!(statuses(AuthTypeEndpoint::new(later())).await, [401, 405, 405]);
+    assert_eq!(statuses(JwksEndpoint::new([ring])).await, [200, 405, 405]);
+    let metadata = MetadataEndpoint::new("https://issuer.example").unwrap();
+    assert_eq!(statuses(metadata).await, [200, 405, 405]);
+    assert_eq!(statuses(pats.clone()).await, [401, 401, 401]);
+
+    let behind = AuthenticateLayer::new(later()).layer(ConcurrencyLimitLayer::new(1).layer(pats));
+    let calls = (0..50).map(|index| {
+        let (service, token) = (behind.clone(), if index % 3 == 0 { "bad" } else { "read" });
+        async move {
+            let mut request = request(token);
+            *request.uri_mut() = "/users/alice/tokens".parse().unwrap();
+            service.oneshot(request).await.unwrap().status().as_u16()
+        }
+    });
+    let statuses = futures_util::future::join_all(calls).await;
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 33);
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 17);
+}
+
 #[tokio::test]
 async fn an_error_of_the_inner_service_comes_through() {
     let failing = tower::service_fn(|_: Request<()>| async { Err::<Response<String>, _>("inner failed") });

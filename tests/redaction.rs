@@ -10,10 +10,20 @@ use std::sync::{Arc, Mutex};
 use http::{Request, Response};
 use tower::{Layer, ServiceExt};
 use tower_bearer::contract::{Credentials, TokenContract};
-use tower_bearer::issue::JwtSigner;
+use tower_bearer::issue::{
+    AppKeys, AuthTypeEndpoint, IntrospectionEndpoint, JwksEndpoint, JwtSigner, KeyRing, Mint, PatEndpoint,
+    RevocationEndpoint, TokenEndpoint,
+};
+use tower_bearer::pat::PatFormat;
 use tower_bearer::source::{CachedSource, FetchedSource, StaticToken, TokenSource};
+use tower_bearer::store::{
+    Client, ClientSecret, KeyStore, MemoryStore, PersonalToken, RefreshGrant, RefreshStore, StoredKey,
+    TokenDigest, TokenStore,
+};
 use tower_bearer::transport::ServiceTransport;
-use tower_bearer::verify::{Issuers, JwtVerifier, Keys, Schemes};
+use tower_bearer::verify::{
+    Issuers, JwtVerifier, KeyLookup, Keys, PatVerifier, RevocableVerifier, Schemes, Verify,
+};
 use tower_bearer::{Algorithm, AttachLayer, AuthenticateLayer, Credential, Scheme, Secret, Token};
 
 use common::*;
@@ -56,6 +66,137 @@ fn no_debug_shows_a_secret_atk_47_m_x_3() {
         assert!(!text.contains("canary"), "{text}");
         assert!(!text.contains("Y2FuYXJ5"), "{text}");
         assert!(!text.contains("99, 97, 110"), "{text}");
+    }
+}
+
+/// A personal token: all of its 30 secret characters are the canary.
+const PAT: &str = "nbp_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA0uCPlr";
+
+fn forms(secret: &str) -> Vec<String> {
+    let digest = TokenDigest::of(secret).unwrap();
+    let hex: String = digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let bytes = format!("{:?}", &digest.as_bytes()[..8]);
+    vec![secret.to_owned(), digest.to_base64(), hex, bytes.trim_matches(['[', ']']).to_owned()]
+}
+
+#[tokio::test]
+async fn nothing_of_an_issuer_shows_a_secret_atk_47_m_x_3() {
+    let store = MemoryStore::new();
+    let secret = Secret::from(CANARY);
+    let kept = [
+        ClientSecret::hmac_key(CANARY),
+        ClientSecret::random(&secret).unwrap(),
+        ClientSecret::password(&secret).unwrap(),
+    ];
+    let hash = String::from_utf8(kept[2].to_stored().expose().to_vec()).unwrap();
+    let clients = kept.clone().map(|kept| Client::new("app", kept).or_key(CANARY));
+    for (client, system) in clients.iter().zip(["key", "digest", "password"]) {
+        store.put_client(client.clone().of_system(system)).await.unwrap();
+    }
+    let digest = TokenDigest::of(PAT).unwrap();
+    let row = PersonalToken::new("t1", "alice", "ci", std::time::UNIX_EPOCH, std::time::UNIX_EPOCH);
+    store.insert(digest, row.clone()).await.unwrap();
+    let grant = RefreshGrant::new("g1", "app", "alice", std::time::UNIX_EPOCH);
+    store.begin(TokenDigest::of(CANARY).unwrap(), grant.clone()).await.unwrap();
+    let ring = KeyRing::new("main", Algorithm::ES256, store.clone());
+    ring.refresh().await.unwrap();
+    let stored: StoredKey = store.keys("main").await.unwrap().remove(0);
+    let pem = String::from_utf8(stored.pem.expose().to_vec()).unwrap();
+    let apps = AppKeys::new(store.clone(), "key", std::time::Duration::from_secs(60));
+    assert_eq!(apps.find("app").await.unwrap(), Some(secret.clone()));
+    let pats =
+        PatVerifier::new(PatFormat::netbird(), store.clone()).cached(std::time::Duration::MAX).unwrap();
+    let revocable = RevocableVerifier::new(pats.clone(), store.clone(), std::time::Duration::MAX);
+    let credential = Credential::new(Scheme::Token, PAT);
+    let rejection = revocable.verify(&credential).await.unwrap_err();
+    let mint = Mint::access_tokens(ring.clone(), ISSUER, AUDIENCE);
+    let hmac = JwtSigner::hmac(Algorithm::HS256, CANARY).unwrap();
+    let tokens = TokenEndpoint::new(TokenContract::client_credentials(), mint.clone(), store.clone())
+        .with_refresh_tokens(store.clone());
+    let mut texts = vec![
+        shown(&kept),
+        shown(&clients),
+        shown(&store),
+        shown(&grant),
+        shown(&row),
+        shown(&digest),
+        shown(&ring),
+        shown(&ring.signer().unwrap()),
+        shown(&stored),
+        shown(&apps),
+        shown(&pats),
+        shown(&revocable),
+        shown(&mint),
+        shown(&Mint::access_tokens(hmac, ISSUER, AUDIENCE)),
+        shown(&Mint::app_tokens()),
+        shown(&tokens),
+        shown(&PatEndpoint::new(PatFormat::netbird(), store.clone())),
+        shown(&IntrospectionEndpoint::new(pats.clone(), store.clone()).with_refresh_tokens(store.clone())),
+        shown(&RevocationEndpoint::new(pats.clone(), store.clone(), store.clone())),
+        shown(&AuthTypeEndpoint::new(pats.clone())),
+        shown(&JwksEndpoint::new([ring.clone()])),
+        shown(&PatFormat::netbird().generate().unwrap()),
+        shown(&Keys::by_claim("app", Algorithm::HS256, apps.clone()).unwrap()),
+        shown(&TokenStore::revocations(&store)),
+        shown(&rejection),
+        chain(&rejection),
+        chain(&ClientSecret::from_stored(&secret).unwrap_err()),
+        chain(&TokenDigest::from_base64(CANARY).unwrap_err()),
+        chain(&PatFormat::new(CANARY).unwrap_err()),
+    ];
+    texts.push(shown(&(stored, pats, tokens)));
+    let mut secrets = [forms(CANARY), forms(PAT)].concat();
+    secrets.extend(["canary", "Y2FuYXJ5", "PRIVATE KEY", "99, 97, 110"].map(String::from));
+    secrets.push(hash);
+    secrets.extend(pem.lines().filter(|line| line.len() > 20).map(String::from));
+    for text in texts {
+        for secret in &secrets {
+            assert!(!text.contains(secret.as_str()), "{secret} in {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_event_shows_a_personal_token_atk_47() {
+    let (log, subscriber) = Log::new();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let store = MemoryStore::new();
+    let year = std::time::Duration::from_secs(366 * 24 * 60 * 60);
+    let at = std::time::UNIX_EPOCH;
+    let good = String::from_utf8(PatFormat::netbird().generate().unwrap().expose().to_vec()).unwrap();
+    let expired = String::from_utf8(PatFormat::netbird().generate().unwrap().expose().to_vec()).unwrap();
+    for (token, id, until) in [(&good, "t1", at + 100 * year), (&expired, "t2", at)] {
+        let row = PersonalToken::new(id, "alice", "ci", at, until);
+        store.insert(TokenDigest::of(token).unwrap(), row).await.unwrap();
+    }
+    let verifier = PatVerifier::new(PatFormat::netbird(), store.clone()).cached(year).unwrap();
+    let schemes = Schemes::new().token(verifier.clone()).bearer_prefixed("nbp_", verifier);
+    let inner = tower::service_fn(|request: Request<()>| async move {
+        tracing::info!(headers = ?request.headers(), extensions = ?request.extensions(), "it logs too much");
+        let identity = request.extensions().get::<tower_bearer::Identity>().unwrap();
+        tracing::info!(?identity, row = ?identity.detail::<PersonalToken>(), "and more");
+        Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+    });
+    let service = AuthenticateLayer::new(schemes).layer(inner);
+    for _ in 0..2 {
+        for scheme in ["Token", "Bearer"] {
+            for token in [good.as_str(), expired.as_str(), PAT, &PAT[..39]] {
+                let request = Request::builder().header("authorization", format!("{scheme} {token}"));
+                service.clone().oneshot(request.body(()).unwrap()).await.unwrap();
+            }
+        }
+        TokenStore::revoke(&store, "alice", "t1").await.unwrap();
+    }
+    drop(guard);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for reason in ["it logs too much", "and more", "unknown, or revoked", "expired", "not the form of"] {
+        assert!(text.contains(reason), "{reason}: {text}");
+    }
+    for token in [good.as_str(), expired.as_str(), PAT] {
+        for form in forms(token) {
+            assert!(!text.contains(&form), "{text}");
+        }
+        assert!(!text.contains(&token[4..34]), "{text}");
     }
 }
 
