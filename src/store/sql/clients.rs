@@ -25,7 +25,8 @@ impl SqlStore {
     /// Registers a client, in the place of the one of the same system and id. It is durable before this answers.
     pub fn put_client(&self, client: Client) -> Stored<()> {
         self.ask(|shared| async move {
-            let texts = [client.id.as_str(), &client.system, &client.subject, client.jwks().unwrap_or_default()];
+            let texts =
+                [client.id.as_str(), &client.system, &client.subject, client.jwks().unwrap_or_default()];
             names::keep(&texts)?;
             shared.note(&client);
             let (scopes, secret) = (client.scopes.to_string(), client.secret().map(ClientSecret::to_stored));

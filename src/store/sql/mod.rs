@@ -25,9 +25,9 @@ use self::pool::Pool;
 use super::{Revocations, Stored};
 use crate::error::{BoxError, ConfigError};
 use crate::eventual::Eventual;
-use crate::flight::detached;
 #[cfg(feature = "postgres")]
 use crate::flight::Background;
+use crate::flight::detached;
 
 /// A store in a database: a file of SQLite, for one machine, or PostgreSQL, for many. A clone is the same store.
 ///

@@ -141,7 +141,11 @@ impl Connection {
         .await
     }
 
-    pub(super) async fn fetch(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, BoxError> {
+    pub(super) async fn fetch(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, BoxError> {
         self.ask(async |live| {
             either!(live, connection => {
                 let rows = query!(sql, values).fetch_all(&mut **connection).await?;
@@ -283,7 +287,8 @@ impl Row {
     }
 
     pub(super) fn digest(&self, column: &str) -> Result<TokenDigest, BoxError> {
-        let bytes = self.bytes(column)?.try_into().map_err(|_| "a digest in the store is not 32 bytes long")?;
+        let bytes =
+            self.bytes(column)?.try_into().map_err(|_| "a digest in the store is not 32 bytes long")?;
         Ok(TokenDigest::from_bytes(bytes))
     }
 
@@ -298,7 +303,8 @@ impl Row {
     pub(super) fn time(&self, column: &str) -> Result<SystemTime, BoxError> {
         let micros = self.int(column)?;
         let distance = Duration::from_micros(micros.unsigned_abs());
-        let time = if micros < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+        let time =
+            if micros < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
         time.ok_or_else(|| "a time in the store is out of range".into())
     }
 

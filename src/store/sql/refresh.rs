@@ -14,7 +14,8 @@ use crate::store::{RefreshGrant, RefreshStore, Rotation, Stored, TokenDigest};
 
 const INSERT_GRANT: &str = "INSERT INTO bearer_grants (grant_id, client_id, subject, scopes, expires_at)
     VALUES ($1, $2, $3, $4, $5)";
-const INSERT: &str = "INSERT INTO bearer_refresh (digest, grant_id, expires_at, spent) VALUES ($1, $2, $3, 0)";
+const INSERT: &str =
+    "INSERT INTO bearer_refresh (digest, grant_id, expires_at, spent) VALUES ($1, $2, $3, 0)";
 const FIND: &str = "SELECT g.grant_id, g.client_id, g.subject, g.scopes, r.expires_at
     FROM bearer_refresh r JOIN bearer_grants g ON g.grant_id = r.grant_id WHERE r.digest = $1";
 /// A grant lives as long as the last of its tokens.
