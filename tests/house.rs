@@ -25,7 +25,7 @@ const MAY_IMPORT: [(&str, &[&str]); 30] = [
     ("flight", &[]),
     ("jose", &["algorithm", "error", "secret"]),
     ("pat", &["error", "jose", "secret"]),
-    ("store", &["algorithm", "error", "eventual", "flight", "jose", "scope", "secret"]),
+    ("store", &["algorithm", "clock", "error", "eventual", "flight", "jose", "scope", "secret"]),
     ("transport", &["error", "eventual"]),
     // Floor 2: engines, and the face.
     (
@@ -160,8 +160,8 @@ fn no_file_is_two_files() {
 
 #[test]
 fn the_reader_of_imports_reads() {
-    let code = "use crate::a::B;\nuse crate::{\n  c::D,\n  e,\n};\nfn f() { crate::g::h() }\n//! use crate::not::This\n";
-    assert_eq!(imports(code), ["a::B", "c::D", "e", "g::h"]);
+    let code = "use crate::a::B;\nuse crate::{\n  c::D,\n  e,\n};\nfn f() { crate::g::h() }\nuse crate::i::{J, K};\n//! use crate::not::This\n";
+    assert_eq!(imports(code), ["a::B", "c::D", "e", "g::h", "i::J", "i::K"]);
 }
 
 /// Each file with its module and its code before the tests.
@@ -200,7 +200,14 @@ fn imports(code: &str) -> Vec<String> {
         for name in list.into_iter().map(str::trim).filter(|name| !name.is_empty()) {
             let is_path = |char: &char| char.is_alphanumeric() || "_:".contains(*char);
             let path: String = name.chars().take_while(is_path).collect();
-            found.push(path.trim_end_matches(':').to_owned());
+            // `a::{B, C}`: one entry for each.
+            match name[path.len()..].strip_prefix('{') {
+                Some(list) => {
+                    let list = list.split('}').next().unwrap_or_default().split(',').map(str::trim);
+                    found.extend(list.filter(|name| !name.is_empty()).map(|name| format!("{path}{name}")));
+                }
+                None => found.push(path.trim_end_matches(':').to_owned()),
+            }
         }
     }
     found
