@@ -4,16 +4,22 @@
 //! cargo run --example server --features full
 //! ```
 //!
-//! starts on 127.0.0.1:3000 with a key made at start and prints calls to paste; `--help` has the rest.
+//! starts on 127.0.0.1:3000 with keys, clients and a store made at start, and prints calls to paste: for each of
+//! five systems, one that gets a token and one that uses it. `--help` has the rest.
 
 #[path = "server/calls.rs"]
 mod calls;
+#[path = "server/clients.rs"]
+mod clients;
 #[path = "server/flags.rs"]
 mod flags;
+#[path = "server/issuing.rs"]
+mod issuing;
 #[path = "server/pats.rs"]
 mod pats;
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use axum::http::header::CONTENT_TYPE;
@@ -25,11 +31,14 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tower::ServiceExt;
 use tower_bearer::require::{ByPath, Policy, scope};
 use tower_bearer::verify::RemoteKeys;
 use tower_bearer::{AuthenticateLayer, Identity, Rejection, RequestHead, RequireLayer};
 
 use crate::flags::{Flags, Setup};
+use crate::issuing::Peer;
 
 /// Larger than any token that the verifier reads, so that the refusal of one that is too long comes
 /// from there, with a challenge, and not from the connection. A server behind a proxy needs far less.
@@ -49,28 +58,26 @@ async fn main() -> ExitCode {
 }
 
 async fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
-    let setup = flags.set_up()?;
+    let setup = flags.set_up().await?;
     let listener = TcpListener::bind(flags.listen).await.map_err(|error| {
         format!("--listen {}: {error}; --listen 127.0.0.1:0 takes a free port", flags.listen)
     })?;
     let address = listener.local_addr()?;
     println!("listening on http://{address}");
-    if let Some(signer) = &setup.signer {
-        calls::print(address, &setup, signer, flags.clock()?)?;
+    if let Some((issuing, _)) = &setup.issuing {
+        calls::print(address, issuing, &setup.made_up, flags.clock()?)?;
     }
-    serve(listener, app(setup)?).await
+    // A temporary store goes when the server does, not before.
+    let _stores = setup.issuing.as_ref().map(|(issuing, _)| issuing.stores.clone());
+    serve(listener, app(setup, address)?).await
 }
 
 /// Open routes, optional ones and guarded ones; gRPC stands among the guarded.
-fn app(setup: Setup) -> Result<Router, Box<dyn Error>> {
-    let jwks = setup.signer.map_or_else(|| json!({ "keys": [] }).to_string(), |signer| signer.jwks());
+fn app(setup: Setup, address: SocketAddr) -> Result<Router, Box<dyn Error>> {
     let remote = setup.remote;
     let authenticate = AuthenticateLayer::new(setup.verifier).with_max_token_bytes(setup.max_token_bytes);
 
-    let open = Router::new().route("/healthz", get(async move || Json(health(&remote)))).route(
-        "/.well-known/jwks.json",
-        get(async move || ([(CONTENT_TYPE, "application/jwk-set+json")], jwks)),
-    );
+    let open = Router::new().route("/healthz", get(async move || Json(health(&remote))));
     let optional = Router::new().route("/public", get(public)).route_layer(authenticate.clone().optional());
     let orders = Router::new()
         .route("/orders", get(list_orders).route_layer(RequireLayer::new(scope("read"))))
@@ -79,8 +86,13 @@ fn app(setup: Setup) -> Result<Router, Box<dyn Error>> {
         .route("/me", any(me))
         .merge(orders)
         .merge(grpc()?.route_layer(RequireLayer::new(grpc_policy())))
-        .route_layer(authenticate);
-    Ok(open.merge(optional).merge(guarded))
+        .route_layer(authenticate.clone());
+    let Some((issuing, jwts)) = setup.issuing else {
+        let nothing = get(async || ([(CONTENT_TYPE, "application/jwk-set+json")], r#"{"keys":[]}"#));
+        return Ok(open.merge(optional).merge(guarded).route("/.well-known/jwks.json", nothing));
+    };
+    let limited = optional.merge(guarded).route_layer(issuing.limit_personal());
+    Ok(open.merge(limited).merge(issuing.routes(address, jwts, authenticate)?))
 }
 
 /// The health service of gRPC, and reflection, so that tools find it without a file.
@@ -149,10 +161,11 @@ async fn serve(listener: TcpListener, app: Router) -> Result<(), Box<dyn Error>>
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1().max_buf_size(MAX_HEAD_BYTES as usize);
     http.http2().max_header_list_size(MAX_HEAD_BYTES);
+    let mut terminated = signal(SignalKind::terminate())?;
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, from)) => (stream, Peer(from.ip())),
                 Err(error) => {
                     // Out of file descriptors, most likely: trying again at once would only spin.
                     tracing::warn!(%error, "no connection accepted");
@@ -161,8 +174,14 @@ async fn serve(listener: TcpListener, app: Router) -> Result<(), Box<dyn Error>>
                 }
             },
             _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = terminated.recv() => return Ok(()),
         };
-        let (http, app) = (http.clone(), app.clone());
+        let _ = stream.set_nodelay(true);
+        let app = app.clone().map_request(move |mut request: http::Request<_>| {
+            request.extensions_mut().insert(peer);
+            request
+        });
+        let http = http.clone();
         tokio::spawn(async move {
             let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
             if let Err(error) = connection.await {

@@ -94,9 +94,12 @@
 //! | understand what happens to a request | [`authenticate`] |
 //! | fetch keys by URL or discovery, or ask about opaque tokens (feature `remote`) | [`verify`], `transport` |
 //! | demand scopes or claims, for each path or gRPC method | [`require`] |
+//! | send away a peer whose credentials failed too often (feature `pat`) | `limit` |
 //! | change what a refusal looks like | [`respond`] |
 //! | take the caller as an axum extractor | [`integrations`] |
-//! | sign access tokens and publish keys (feature `issue`) | `issue` |
+//! | issue: token endpoints, introspection, revocation, signing keys (feature `issue`) | `issue` |
+//! | make and verify personal access tokens (feature `pat`) | `pat` |
+//! | keep tokens, clients and keys (features `pat`, `sqlite`, `postgres`) | `store` |
 //! | put tokens on outgoing requests (feature `client`) | `attach`, `source` |
 //! | describe a token endpoint (feature `client`) | `contract` |
 //! | read why a server refused (feature `client`) | `challenge` |
@@ -112,10 +115,12 @@
 //! | `rust-crypto` | | the backend without a C compiler; `aws-lc-rs` wins if both are on |
 //! | `remote` | yes | `RemoteKeys`, `Introspection`, `CachedVerifier` |
 //! | `https` | yes | a ready-made transport over TLS, `JwtVerifier::discover` |
-//! | `issue` | | `JwtSigner`, `AccessToken` |
+//! | `pat` | | personal access tokens: `PatFormat`, `PatVerifier`, stores in memory; `LimitFailuresLayer` |
+//! | `issue` | | `JwtSigner`, `TokenEndpoint` and what belongs to it |
 //! | `axum` | | extractors |
 //! | `client` | yes | `AttachLayer`, the token sources, `TokenContract` |
 //! | `reqwest` | | a reqwest client under the layer, or as a transport |
+//! | `sqlite`, `postgres` | | `SqlStore`: in a file, or shared by many machines |
 //! | `tracing` | | one event for each refusal and each refresh, with its reason and without secrets |
 //! | `test-util` | | `ManualClock`, `StubTransport`, `MockIssuer` |
 //! | `full` | | all but the backends and `test-util` |
@@ -146,6 +151,8 @@ pub mod integrations;
 pub mod issue;
 #[cfg(feature = "jwt")]
 mod jose;
+#[cfg(feature = "pat")]
+pub mod limit;
 pub mod manual;
 #[cfg(feature = "pat")]
 pub mod pat;
@@ -178,6 +185,8 @@ pub use self::error::ConfigError;
 pub use self::error::TokenError;
 pub use self::eventual::Eventual;
 pub use self::identity::{Identity, IdentityBuilder};
+#[cfg(feature = "pat")]
+pub use self::limit::LimitFailuresLayer;
 pub use self::rejection::{Rejection, RejectionKind};
 pub use self::request_head::RequestHead;
 pub use self::require::RequireLayer;

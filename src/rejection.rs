@@ -21,9 +21,10 @@ use crate::scope::Scopes;
 /// | `InvalidToken` | 401 | `invalid_token` | 16 `UNAUTHENTICATED` |
 /// | `MalformedCredential` | 400 | `invalid_request` | 16 `UNAUTHENTICATED` |
 /// | `MissingCredential`, `UnsupportedScheme` | 401 | none | 16 `UNAUTHENTICATED` |
+/// | `TooManyFailures` | 429 | none | 8 `RESOURCE_EXHAUSTED` |
 /// | `Unavailable` | 503 | none | 14 `UNAVAILABLE` |
 ///
-/// Sources: RFC 6750 §3.1; RFC 9110 §15.5.2 and §15.6.4; the gRPC status code guide.
+/// Sources: RFC 6750 §3.1; RFC 9110 §15.5.2 and §15.6.4; RFC 6585 §4; the gRPC status code guide.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum RejectionKind {
@@ -37,6 +38,8 @@ pub enum RejectionKind {
     MalformedCredential,
     /// No credential was presented: not an error, but a missing one.
     MissingCredential,
+    /// Too many credentials from there were refused of late; this one was not looked at.
+    TooManyFailures,
     /// The answer cannot be given now: keys, a store or a provider are out of reach. Never the caller's fault.
     Unavailable,
     /// A scheme that is not spoken here.
@@ -66,6 +69,7 @@ impl RejectionKind {
                 (StatusCode::BAD_REQUEST, Some("invalid_request"), 16, "the credential is malformed")
             }
             Self::MissingCredential => (StatusCode::UNAUTHORIZED, None, 16, "a credential is required"),
+            Self::TooManyFailures => (StatusCode::TOO_MANY_REQUESTS, None, 8, "too many failed attempts"),
             Self::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, None, 14, "the credential cannot be checked now")
             }
@@ -91,6 +95,12 @@ impl RejectionKind {
         self.row().grpc
     }
 
+    /// Whether a later attempt may fare better with the same credential: then the answer says when, not how
+    /// to authenticate.
+    pub(crate) const fn is_temporary(self) -> bool {
+        matches!(self, Self::TooManyFailures | Self::Unavailable)
+    }
+
     /// A short name for metrics and logs.
     pub const fn name(self) -> &'static str {
         match self {
@@ -99,6 +109,7 @@ impl RejectionKind {
             Self::InvalidToken => "invalid_token",
             Self::MalformedCredential => "malformed_credential",
             Self::MissingCredential => "missing_credential",
+            Self::TooManyFailures => "too_many_failures",
             Self::Unavailable => "unavailable",
             Self::UnsupportedScheme => "unsupported_scheme",
         }
@@ -156,6 +167,11 @@ impl Rejection {
     /// [`RejectionKind::MissingCredential`]
     pub fn missing_credential() -> Self {
         Self::new(RejectionKind::MissingCredential)
+    }
+
+    /// [`RejectionKind::TooManyFailures`]
+    pub fn too_many_failures() -> Self {
+        Self::new(RejectionKind::TooManyFailures)
     }
 
     /// [`RejectionKind::Unavailable`]

@@ -14,7 +14,7 @@ pub struct RequestHead<'a> {
     /// The request target as this layer sees it: a router outside may have stripped a prefix. No forwarded
     /// header has a say in it.
     pub uri: &'a Uri,
-    /// The headers; the value of `Authorization` is marked sensitive.
+    /// The headers; from the authenticating layer on, the value of `Authorization` is marked sensitive.
     pub headers: &'a HeaderMap,
     /// What earlier layers and the server attached.
     pub extensions: &'a Extensions,

@@ -8,8 +8,9 @@ use tower_bearer::attach::{Attach, CloneBody};
 use tower_bearer::authenticate::{Authenticate, AuthenticateLayer, HttpsOnly};
 use tower_bearer::contract::{Credentials, TokenContract};
 use tower_bearer::issue::{AccessToken, JwtSigner};
+use tower_bearer::limit::{LimitFailures, LimitFailuresLayer};
 use tower_bearer::require::{ByPath, Policy, Require, RequireLayer};
-use tower_bearer::respond::{Challenge, Problem, Respond};
+use tower_bearer::respond::{Challenge, Message, Problem, Respond};
 use tower_bearer::source::{CachedSource, FetchedSource, FileSource, StaticToken, TokenSource};
 use tower_bearer::verify::{Issuers, JwtVerifier, KeyLookup, Keys, Schemes, Verify};
 use tower_bearer::{
@@ -36,6 +37,9 @@ const _: () = {
     cloned::<JwtSigner>();
     cloned::<JwtVerifier>();
     cloned::<Keys>();
+    cloned::<LimitFailures<()>>();
+    cloned::<LimitFailuresLayer>();
+    cloned::<Message>();
     cloned::<Problem>();
     cloned::<Rejection>();
     cloned::<Require<()>>();
@@ -93,6 +97,7 @@ fn the_table_of_answers() {
         (InvalidToken, 401, Some("invalid_token"), 16),
         (MalformedCredential, 400, Some("invalid_request"), 16),
         (MissingCredential, 401, None, 16),
+        (TooManyFailures, 429, None, 8),
         (Unavailable, 503, None, 14),
         (UnsupportedScheme, 401, None, 16),
     ] {

@@ -7,17 +7,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Parser;
 use tower_bearer::contract::{ClientAuth, Credentials};
 use tower_bearer::integrations::https::{Https, https};
-use tower_bearer::issue::JwtSigner;
 use tower_bearer::verify::{
     CachedVerifier, Introspection, Issuers, JwtVerifier, JwtVerifierBuilder, Keys, RemoteKeys, Schemes,
 };
 use tower_bearer::{Algorithm, Clock, ConfigError, Secret, SystemClock};
 
+use crate::clients::{self, Row};
+use crate::issuing::{Issuing, MAX_AGE, Stores};
 use crate::pats::PatFile;
 
 pub(crate) const DEFAULT_ISSUER: &str = "https://issuer.example";
-/// How long a revoked opaque token may go on being accepted.
-const MAX_ANSWER_AGE: Duration = Duration::from_secs(30);
 pub(crate) const DEFAULT_AUDIENCE: &str = "orders";
 
 /// A server that tells good tokens from bad: HTTP/1.1, HTTP/2 without TLS and gRPC on one port.
@@ -97,9 +96,29 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     pub pats: Option<PathBuf>,
 
+    /// Where tokens, clients and keys live: `memory`, `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`
+    /// [default: a file that goes with the server]
+    #[arg(long, value_name = "STORE", value_parser = store)]
+    pub(crate) store: Option<String>,
+
+    /// A file with the clients that may ask for tokens: a JSON array of {contract, id, secret, subject?,
+    /// scopes?, jwks?}; contract is two-bttns, gifthub, botlhale, spotnana or netbird, and for botlhale the
+    /// secret is the refresh token. A client with the scope offline_access gets a refresh token at
+    /// /oauth2/token when it asks for that scope. Secrets of 32 characters or more are kept as digests,
+    /// shorter ones as password hashes [default: one of each, made at start and printed]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) clients: Option<PathBuf>,
+
     /// A fixed time, in seconds since 1970
     #[arg(long, value_name = "EPOCH", allow_hyphen_values = true)]
     pub now: Option<i64>,
+}
+
+/// Names a store; what is behind it is seen when it is opened.
+fn store(text: &str) -> Result<String, String> {
+    let fits = text == "memory"
+        || ["sqlite:", "postgres://", "postgresql://"].iter().any(|kind| text.starts_with(kind));
+    if fits { Ok(text.to_owned()) } else { Err("expected memory, sqlite:PATH or postgres://…".to_owned()) }
 }
 
 /// A flag that cannot be followed.
@@ -125,10 +144,10 @@ fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, BadFlag> {
 /// What the flags come to.
 pub(crate) struct Setup {
     pub(crate) verifier: Schemes,
-    /// Set if the keys were made here.
-    pub(crate) signer: Option<JwtSigner>,
-    pub(crate) issuer: String,
-    pub(crate) audience: String,
+    /// Set if tokens are issued here, with the verifier of them.
+    pub(crate) issuing: Option<(Issuing, Issuers)>,
+    /// The clients that were made up, to be shown.
+    pub(crate) made_up: Vec<Row>,
     pub(crate) max_token_bytes: usize,
     /// The keys that come from elsewhere, by issuer.
     pub(crate) remote: Vec<(String, RemoteKeys)>,
@@ -144,33 +163,65 @@ impl Flags {
         Ok(ServerClock(Some(time)))
     }
 
-    pub(crate) fn set_up(&self) -> Result<Setup, BadFlag> {
+    pub(crate) async fn set_up(&self) -> Result<Setup, BadFlag> {
         let issuer = self.issuer.clone().unwrap_or_else(|| DEFAULT_ISSUER.to_owned());
         let audience = self.audience.clone().unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned());
-        let mut schemes = Schemes::new();
+        let mut remote = Vec::new();
+        let named = self.named_keys(&issuer, &mut remote)?;
+        let mut verifiers = Vec::new();
+        // Own keys are of another issuer than those that somebody else has.
+        let own_issuer = if named.is_some() { format!("{issuer}/issued") } else { issuer.clone() };
+        let elsewhere =
+            named.is_some() || self.introspect.is_some() || self.pats.is_some() && self.issuer.is_none();
+        if let Some(keys) = named {
+            verifiers = self.verifiers(keys, &issuer, &audience)?;
+        }
+        let mut setup = Setup {
+            verifier: Schemes::new(),
+            issuing: None,
+            made_up: Vec::new(),
+            max_token_bytes: self.max_token,
+            remote,
+        };
+        if !elsewhere || self.store.is_some() || self.clients.is_some() {
+            let (issuing, made_up) = self.issuing(&own_issuer, &audience).await?;
+            let rules = |keys, audience: &str| self.rules(keys, audience);
+            let [access, bot, app] = issuing.verifiers(rules).map_err(bad("--issuer or --audience"))?;
+            verifiers.extend([access, bot]);
+            let jwts = Issuers::new(verifiers).and_then(|jwts| jwts.or_without_issuer(app));
+            let jwts = jwts.map_err(bad("--issuer or --also-issuer"))?;
+            setup.verifier = issuing.schemes(jwts.clone(), MAX_AGE).map_err(bad("--store"))?;
+            (setup.issuing, setup.made_up) = (Some((issuing, jwts)), made_up);
+        } else if !verifiers.is_empty() {
+            let jwts = Issuers::new(verifiers).map_err(bad("--issuer or --also-issuer"))?;
+            setup.verifier = setup.verifier.bearer_jwt(jwts);
+        }
         if let Some(path) = &self.pats {
             let pats = PatFile::parse(&read("--pats", path)?, self.clock()?);
-            schemes = schemes.token(pats.map_err(|error| BadFlag("--pats", error))?);
-        }
-        let mut remote = Vec::new();
-        let mut signer = None;
-        let keys = match self.named_keys(&issuer, &mut remote)? {
-            Some(keys) => Some(keys),
-            None if self.introspect.is_some() || (self.pats.is_some() && self.issuer.is_none()) => None,
-            None => {
-                let made =
-                    JwtSigner::generate(Algorithm::ES256).map_err(bad("--jwks"))?.with_clock(self.clock()?);
-                Some(Keys::jwks(signer.insert(made).jwks().as_bytes()).map_err(bad("--jwks"))?)
-            }
-        };
-        if let Some(keys) = keys {
-            schemes = schemes.bearer_jwt(self.issuers(keys, &issuer, &audience)?);
+            setup.verifier = setup.verifier.token(pats.map_err(|error| BadFlag("--pats", error))?);
         }
         if let Some(url) = &self.introspect {
-            schemes = schemes.bearer(self.introspection(url, &audience)?);
+            setup.verifier = setup.verifier.bearer(self.introspection(url, &audience)?);
         }
-        let max_token_bytes = self.max_token;
-        Ok(Setup { verifier: schemes, signer, issuer, audience, max_token_bytes, remote })
+        Ok(setup)
+    }
+
+    /// What is issued here, and the clients that were made up for it.
+    async fn issuing(&self, issuer: &str, audience: &str) -> Result<(Issuing, Vec<Row>), BadFlag> {
+        let named = |flag| move |error: Box<dyn std::error::Error>| BadFlag(flag, error.to_string());
+        let (rows, made_up) = match &self.clients {
+            Some(path) => {
+                let rows = clients::parse(&read("--clients", path)?);
+                (rows.map_err(|error| BadFlag("--clients", error))?, Vec::new())
+            }
+            None => {
+                let rows = clients::made_up().map_err(|error| BadFlag("--clients", error))?;
+                (rows.clone(), rows)
+            }
+        };
+        let stores = Stores::open(self.store.as_deref(), &rows).await.map_err(named("--store"))?;
+        let issuing = Issuing::new(stores, issuer, audience, self.clock()?).await;
+        Ok((issuing.map_err(named("--store"))?, made_up))
     }
 
     /// The keys that the flags name, if they name some.
@@ -233,7 +284,7 @@ impl Flags {
             None => builder,
         };
         let introspection = builder.build().map_err(bad("--introspect"))?;
-        let cached = CachedVerifier::new(introspection, MAX_ANSWER_AGE).map_err(bad("--introspect"))?;
+        let cached = CachedVerifier::new(introspection, MAX_AGE).map_err(bad("--introspect"))?;
         Ok(cached.with_clock(self.clock()?))
     }
 
@@ -242,29 +293,30 @@ impl Flags {
         Ok(if self.insecure_http_loopback { transport.insecure_allow_http_loopback() } else { transport })
     }
 
-    fn issuers(&self, keys: Keys, issuer: &str, audience: &str) -> Result<Issuers, BadFlag> {
-        let first =
-            self.rules(keys, audience)?.issuer(issuer).build().map_err(bad("--issuer or --audience"))?;
-        let mut verifiers = vec![first];
+    fn verifiers(&self, keys: Keys, issuer: &str, audience: &str) -> Result<Vec<JwtVerifier>, BadFlag> {
+        let build = |keys, issuer: &str, flag| {
+            self.rules(keys, audience).and_then(|rules| rules.issuer(issuer).build()).map_err(bad(flag))
+        };
+        let mut verifiers = vec![build(keys, issuer, "--issuer or --audience")?];
         if let (Some(issuer), Some(path)) = (&self.also_issuer, &self.also_jwks) {
             let keys = Keys::jwks(&read("--also-jwks", path)?).map_err(bad("--also-jwks"))?;
-            verifiers.push(self.rules(keys, audience)?.issuer(issuer).build().map_err(bad("--also-issuer"))?);
+            verifiers.push(build(keys, issuer, "--also-issuer")?);
         }
-        Issuers::new(verifiers).map_err(bad("--also-issuer"))
+        Ok(verifiers)
     }
 
-    fn rules(&self, keys: Keys, audience: &str) -> Result<JwtVerifierBuilder, BadFlag> {
+    fn rules(&self, keys: Keys, audience: &str) -> Result<JwtVerifierBuilder, ConfigError> {
         let rules = JwtVerifier::builder(keys)
             .audience(audience)
             .with_leeway(Duration::from_secs(self.leeway))
             .with_max_token_bytes(self.max_token)
-            .with_clock(self.clock()?);
+            .with_clock(self.clock().unwrap_or_default());
         Ok(if self.typ.is_some() { rules.access_token_profile() } else { rules })
     }
 }
 
 /// The system's clock, or one that stands still.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ServerClock(Option<SystemTime>);
 
 impl Clock for ServerClock {

@@ -25,6 +25,11 @@ pub struct TokenContract {
     pub(crate) token_type_at: Option<String>,
     pub(crate) lifetime_at: Option<String>,
     pub(crate) refresh_token_at: Option<String>,
+    pub(crate) scope_at: Option<String>,
+    /// By which a client may ask for a lifetime, in the grammar of [`lifetime`](super::lifetime).
+    pub(crate) lifetime_parameter: Option<(Place, String)>,
+    pub(crate) either_encoding: bool,
+    pub(crate) errors: ErrorForm,
     pub(crate) required: Vec<String>,
     pub(crate) default_lifetime: Duration,
     pub(crate) max_lifetime: Option<Duration>,
@@ -73,6 +78,20 @@ pub enum Parameter {
     SubjectToken,
 }
 
+/// What the refusals of an endpoint look like. A client reads them all the same.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorForm {
+    /// Amazon Cognito's: `{"__type":"NotAuthorizedException","message":…}`.
+    Cognito,
+    /// `{"message":…}`.
+    Message,
+    /// RFC 6749 §5.2: `{"error":"invalid_client","error_description":…}`.
+    OAuth,
+    /// tRPC's: `{"message":…,"code":"BAD_REQUEST"}`, with `issues` where parameters are wrong.
+    Trpc,
+}
+
 /// Where an answer has the token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -102,6 +121,10 @@ impl TokenContract {
             token_type_at: Some("/token_type".into()),
             lifetime_at: Some("/expires_in".into()),
             refresh_token_at: None,
+            scope_at: None,
+            lifetime_parameter: None,
+            either_encoding: false,
+            errors: ErrorForm::OAuth,
             required: Vec::new(),
             default_lifetime: DEFAULT_LIFETIME,
             max_lifetime: None,
@@ -210,6 +233,55 @@ impl TokenContract {
     pub fn with_refresh_token_at(mut self, pointer: impl Into<String>) -> Self {
         self.refresh_token_at = Some(pointer.into());
         self
+    }
+
+    /// Where the scope that was granted is, as a JSON pointer, if it is said (RFC 6749 §5.1).
+    #[must_use]
+    pub fn with_scope_at(mut self, pointer: impl Into<String>) -> Self {
+        self.scope_at = Some(pointer.into());
+        self
+    }
+
+    /// The parameter by which a client may ask for a lifetime: a number with a unit, such as `90s` or
+    /// `2 days`; without one, milliseconds.
+    #[must_use]
+    pub fn with_lifetime_parameter(mut self, place: Place, name: impl Into<String>) -> Self {
+        self.lifetime_parameter = Some((place, name.into()));
+        self
+    }
+
+    /// The endpoint takes a body in the other encoding as well.
+    #[must_use]
+    pub fn accepting_either_encoding(mut self) -> Self {
+        self.either_encoding = true;
+        self
+    }
+
+    /// What the endpoint's refusals look like.
+    #[must_use]
+    pub fn with_errors(mut self, errors: ErrorForm) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// What the endpoint's refusals look like.
+    pub fn errors(&self) -> ErrorForm {
+        self.errors
+    }
+
+    /// By which parameter a client may ask for a lifetime.
+    pub fn lifetime_parameter(&self) -> Option<(Place, &str)> {
+        self.lifetime_parameter.as_ref().map(|(place, name)| (*place, name.as_str()))
+    }
+
+    /// Where the scope that was granted is.
+    pub fn scope_at(&self) -> Option<&str> {
+        self.scope_at.as_deref()
+    }
+
+    /// True if the endpoint takes a body in this encoding.
+    pub fn accepts(&self, encoding: Encoding) -> bool {
+        self.either_encoding || self.encoding == encoding
     }
 
     /// An answer without this member, a JSON pointer, is unusable.

@@ -7,7 +7,7 @@
 //! 3. where the answer has the token, its type, its lifetime and a new refresh token;
 //! 4. how long the token is good where the answer does not say: up to the `exp` of a token that is a
 //!    JWT, or a default, and never longer than a ceiling;
-//! 5. how the endpoint refuses, and how an API says that a token is bad ([`Refusal`]).
+//! 5. how the endpoint refuses ([`ErrorForm`]), and how an API says that a token is bad ([`Refusal`]).
 //!
 //! It holds no secret. Those are [`Credentials`], which a [`FetchedSource`](crate::source::FetchedSource)
 //! fills in.
@@ -50,6 +50,8 @@ mod client_auth;
 #[cfg(feature = "client")]
 mod endpoint;
 #[cfg(feature = "client")]
+pub(crate) mod lifetime;
+#[cfg(feature = "client")]
 mod presets;
 #[cfg(feature = "client")]
 mod refusal;
@@ -58,6 +60,6 @@ mod refusal;
 pub use self::client_auth::AssertionKey;
 pub use self::client_auth::{ClientAuth, Credentials};
 #[cfg(feature = "client")]
-pub use self::endpoint::{Encoding, Parameter, Place, TokenAt, TokenContract};
+pub use self::endpoint::{Encoding, ErrorForm, Parameter, Place, TokenAt, TokenContract};
 #[cfg(feature = "client")]
 pub use self::refusal::Refusal;

@@ -3,45 +3,10 @@ use std::time::Duration;
 use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 
-use super::{ClientAuth, Parameter, Place, Refusal, TokenAt, TokenContract};
+use super::{ClientAuth, ErrorForm, Parameter, Place, Refusal, TokenAt, TokenContract, lifetime};
 use crate::error::ConfigError;
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// The units of the `ms` grammar that the first system reads its lifetimes with.
-const UNITS: [&str; 31] = [
-    "ms",
-    "msec",
-    "msecs",
-    "millisecond",
-    "milliseconds",
-    "s",
-    "sec",
-    "secs",
-    "second",
-    "seconds",
-    "m",
-    "min",
-    "mins",
-    "minute",
-    "minutes",
-    "h",
-    "hr",
-    "hrs",
-    "hour",
-    "hours",
-    "d",
-    "day",
-    "days",
-    "w",
-    "week",
-    "weeks",
-    "y",
-    "yr",
-    "yrs",
-    "year",
-    "years",
-];
-
 /// The standard grants.
 impl TokenContract {
     /// Client credentials (RFC 6749 §4.4), with HTTP Basic.
@@ -78,7 +43,9 @@ impl TokenContract {
     }
 
     fn grant(name: &str) -> Self {
-        Self::new(Method::POST).with_parameter(Place::Body, "grant_type", Parameter::Literal(name.into()))
+        Self::new(Method::POST)
+            .with_parameter(Place::Body, "grant_type", Parameter::Literal(name.into()))
+            .with_scope_at("/scope")
     }
 }
 
@@ -94,7 +61,9 @@ impl TokenContract {
             .with_parameter(Place::Query, "secret", Parameter::ClientSecret)
             .with_token_at(TokenAt::JsonString)
             .with_default_lifetime(24 * HOUR)
+            .with_lifetime_parameter(Place::Query, "expires_in")
             .with_refused_status(StatusCode::BAD_REQUEST)
+            .with_errors(ErrorForm::Trpc)
             .with_refusal(refusal);
         (contract.lifetime_at, contract.token_type_at) = (None, None);
         contract
@@ -106,9 +75,7 @@ impl TokenContract {
     ///
     /// When there is no unit. The server would take `3600` for milliseconds.
     pub fn with_expires_in(self, lifetime: &str) -> Result<Self, ConfigError> {
-        let number = lifetime.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-        let unit = number.trim_start_matches(' ').to_ascii_lowercase();
-        if number.len() == lifetime.len() || !UNITS.contains(&unit.as_str()) {
+        if !lifetime::has_unit(lifetime) || lifetime::parse(lifetime).is_none() {
             return Err(ConfigError::new(
                 "expires_in",
                 "expected a number with a unit, such as 90s, 1h or 2 days",
@@ -128,7 +95,8 @@ impl TokenContract {
             .with_token_at(TokenAt::Header(AUTHORIZATION))
             .with_default_lifetime(HOUR)
             .with_max_lifetime(HOUR)
-            .with_refused_status(StatusCode::FORBIDDEN);
+            .with_refused_status(StatusCode::FORBIDDEN)
+            .with_errors(ErrorForm::Message);
         (contract.lifetime_at, contract.token_type_at) = (None, None);
         contract
     }
@@ -145,12 +113,16 @@ impl TokenContract {
             .with_lifetime_at("/AuthenticationResult/ExpiresIn")
             .with_refresh_token_at("/AuthenticationResult/RefreshToken")
             .with_default_lifetime(HOUR)
+            .accepting_either_encoding()
             .with_refused_status(StatusCode::BAD_REQUEST)
+            .with_errors(ErrorForm::Cognito)
     }
 
     /// Spotnana: client credentials with id and secret in the form.
     pub fn spotnana() -> Self {
-        Self::client_credentials().with_client_auth(ClientAuth::Post)
+        let mut contract = Self::client_credentials().with_client_auth(ClientAuth::Post);
+        contract.scope_at = None;
+        contract
     }
 
     /// NetBird with the tokens of its OpenID provider: client credentials. A personal access token needs

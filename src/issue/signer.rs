@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::access_token::AccessToken;
 use crate::algorithm::Algorithm;
@@ -105,13 +105,16 @@ impl JwtSigner {
     /// The public key as a JSON Web Key set, to be served as `application/jwk-set+json`. Empty for a
     /// shared secret.
     pub fn jwks(&self) -> String {
-        let key = self.key.public_jwk().map(|mut jwk| {
+        json!({ "keys": Vec::from_iter(self.public_jwk()) }).to_string()
+    }
+
+    pub(super) fn public_jwk(&self) -> Option<Value> {
+        self.key.public_jwk().map(|mut jwk| {
             jwk["alg"] = self.key.algorithm().name().into();
             jwk["use"] = "sig".into();
             jwk["kid"] = self.key_id().into();
             jwk
-        });
-        json!({ "keys": Vec::from_iter(key) }).to_string()
+        })
     }
 }
 

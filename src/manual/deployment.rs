@@ -4,12 +4,28 @@
 //!
 //! Authenticate first, then require. In `ServiceBuilder` the first layer listed runs first; in axum's
 //! `Router` the *last* `.layer(…)` added runs first. Timeouts, tracing and load shedding go outside of
-//! both, so that they see refusals too; a response that was refused has the
+//! both, so that they see refusals too, and so does `LimitFailuresLayer`; a response that was refused has the
 //! [`Rejection`](crate::Rejection) in its extensions, where a metrics layer finds the kind.
 //!
 //! A layer on a whole `Router` runs for paths that no route has, too, and answers 401 there; axum's
 //! `route_layer` runs for its routes alone. A route that asks for an [`Identity`](crate::Identity) without
 //! an authenticating layer before it answers 401 to everybody, and its event says why.
+//!
+//! # Many machines
+//!
+//! Let them share one PostgreSQL (`SqlStore`). What one revokes, all refuse as soon as that is committed; one
+//! that does not hear refuses when what it remembers is as old as you said
+//! ([`RevocableVerifier`](crate::verify), [`PatVerifier`](crate::verify)), and after that it asks, or answers 503.
+//! Signing keys are in the store, too: give all machines the same names of rings, and a rotation needs no
+//! restart. Without a database that all reach, verify signed tokens alone and keep them short.
+//!
+//! `SqlStore::purge` takes away what nothing depends on any more; run it once a day, from one machine or all.
+//!
+//! # Limits of failures
+//!
+//! [`LimitFailuresLayer`](crate::limit) goes outside of the authenticating layer, and in front of token
+//! endpoints. It counts by an address that *you* put into the request's extensions: the peer's, or what a
+//! proxy of yours says, never a header that a caller can write.
 //!
 //! # Events
 //!

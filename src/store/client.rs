@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use argon2::password_hash::{PasswordHash, SaltString};
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
@@ -239,6 +240,20 @@ pub trait ClientStore: Send + Sync + 'static {
     /// unknown clients too. Say `false` only where there is none.
     fn may_hold_passwords(&self) -> bool {
         true
+    }
+}
+
+impl<S: ClientStore + ?Sized> ClientStore for Arc<S> {
+    fn find(&self, id: &str) -> Stored<Vec<Client>> {
+        (**self).find(id)
+    }
+
+    fn find_by_digest(&self, digest: TokenDigest) -> Stored<Vec<Client>> {
+        (**self).find_by_digest(digest)
+    }
+
+    fn may_hold_passwords(&self) -> bool {
+        (**self).may_hold_passwords()
     }
 }
 

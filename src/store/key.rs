@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Stored;
@@ -44,6 +45,20 @@ pub trait KeyStore: Send + Sync + 'static {
 
     /// Removes the keys of a ring below this number: nothing that they signed is valid any more.
     fn remove_keys_below(&self, ring: &str, number: u32) -> Stored<()>;
+}
+
+impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
+    fn keys(&self, ring: &str) -> Stored<Vec<StoredKey>> {
+        (**self).keys(ring)
+    }
+
+    fn add_key(&self, key: StoredKey) -> Stored<bool> {
+        (**self).add_key(key)
+    }
+
+    fn remove_keys_below(&self, ring: &str, number: u32) -> Stored<()> {
+        (**self).remove_keys_below(ring, number)
+    }
 }
 
 /// `KeyStore` stays dyn-safe.

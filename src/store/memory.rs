@@ -30,8 +30,7 @@ struct State {
 #[derive(Default)]
 struct Issued {
     clients: Vec<Client>,
-    /// Each with its grant, and whether it was spent.
-    refresh: HashMap<TokenDigest, (RefreshGrant, bool)>,
+    refresh: HashMap<TokenDigest, RefreshGrant>,
     void: HashMap<TokenDigest, SystemTime>,
     once: HashMap<TokenDigest, SystemTime>,
     keys: Vec<StoredKey>,
@@ -115,7 +114,7 @@ impl MemoryStore {
             Ok(digest) => digest,
             Err(error) => return Eventual::now(Err(error.into())),
         };
-        state.issued.refresh.retain(|_, (grant, _)| grant.grant_id != grant_id);
+        state.issued.refresh.retain(|_, grant| grant.grant_id != grant_id);
         state.issued.void.insert(digest, void_until);
         self.revocations.announce(digest);
         Self::done(())
@@ -142,12 +141,12 @@ impl ClientStore for MemoryStore {
 #[cfg(feature = "issue")]
 impl RefreshStore for MemoryStore {
     fn begin(&self, digest: TokenDigest, grant: RefreshGrant) -> Stored<()> {
-        self.lock().issued.refresh.insert(digest, (grant, false));
+        self.lock().issued.refresh.insert(digest, grant);
         Self::done(())
     }
 
     fn find(&self, digest: TokenDigest) -> Stored<Option<RefreshGrant>> {
-        Self::done(self.lock().issued.refresh.get(&digest).map(|(grant, _)| grant.clone()))
+        Self::done(self.lock().issued.refresh.get(&digest).cloned())
     }
 
     fn rotate(
@@ -158,10 +157,10 @@ impl RefreshStore for MemoryStore {
         void_until: SystemTime,
     ) -> Stored<Rotation> {
         let mut state = self.lock();
-        let Some((grant, used)) = state.issued.refresh.get_mut(&spent) else {
+        let Some(grant) = state.issued.refresh.get_mut(&spent) else {
             return Self::done(Rotation::Unknown);
         };
-        if *used {
+        if grant.spent {
             let grant_id = grant.grant_id.clone();
             return match self.end_grant(&mut state, &grant_id, void_until).try_now() {
                 Ok(ended) => Eventual::now(ended.map(|()| Rotation::Reused)),
@@ -169,9 +168,9 @@ impl RefreshStore for MemoryStore {
                 Err(_) => Self::done(Rotation::Reused),
             };
         }
-        *used = true;
         let next = RefreshGrant { expires_at, ..grant.clone() };
-        state.issued.refresh.insert(successor, (next, false));
+        grant.spent = true;
+        state.issued.refresh.insert(successor, next);
         Self::done(Rotation::Rotated)
     }
 

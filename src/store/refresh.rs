@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Stored, TokenDigest};
@@ -17,6 +18,8 @@ pub struct RefreshGrant {
     pub scopes: Scopes,
     /// The first moment at which it is no longer valid.
     pub expires_at: SystemTime,
+    /// True if it was used: the next use ends the grant.
+    pub spent: bool,
 }
 
 impl RefreshGrant {
@@ -28,7 +31,7 @@ impl RefreshGrant {
         expires_at: SystemTime,
     ) -> Self {
         let (grant_id, client_id, subject) = (grant_id.into(), client_id.into(), subject.into());
-        Self { grant_id, client_id, subject, scopes: Scopes::none(), expires_at }
+        Self { grant_id, client_id, subject, scopes: Scopes::none(), expires_at, spent: false }
     }
 
     /// What it may be granted.
@@ -80,6 +83,30 @@ pub trait RefreshStore: Send + Sync + 'static {
     /// Revokes a grant with all its refresh tokens and, until `void_until`, the access tokens that came of
     /// it, and announces that.
     fn end(&self, grant_id: &str, void_until: SystemTime) -> Stored<()>;
+}
+
+impl<S: RefreshStore + ?Sized> RefreshStore for Arc<S> {
+    fn begin(&self, digest: TokenDigest, grant: RefreshGrant) -> Stored<()> {
+        (**self).begin(digest, grant)
+    }
+
+    fn find(&self, digest: TokenDigest) -> Stored<Option<RefreshGrant>> {
+        (**self).find(digest)
+    }
+
+    fn rotate(
+        &self,
+        spent: TokenDigest,
+        successor: TokenDigest,
+        expires_at: SystemTime,
+        void_until: SystemTime,
+    ) -> Stored<Rotation> {
+        (**self).rotate(spent, successor, expires_at, void_until)
+    }
+
+    fn end(&self, grant_id: &str, void_until: SystemTime) -> Stored<()> {
+        (**self).end(grant_id, void_until)
+    }
 }
 
 /// `RefreshStore` stays dyn-safe.

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Revocations, Stored, TokenDigest};
@@ -17,6 +18,24 @@ pub trait RevocationStore: Send + Sync + 'static {
 
     /// Where this store announces what it revoked.
     fn revocations(&self) -> Revocations;
+}
+
+impl<S: RevocationStore + ?Sized> RevocationStore for Arc<S> {
+    fn revoke(&self, digest: TokenDigest, until: SystemTime) -> Stored<()> {
+        (**self).revoke(digest, until)
+    }
+
+    fn is_revoked(&self, digests: Vec<TokenDigest>) -> Stored<bool> {
+        (**self).is_revoked(digests)
+    }
+
+    fn use_once(&self, digest: TokenDigest, until: SystemTime) -> Stored<bool> {
+        (**self).use_once(digest, until)
+    }
+
+    fn revocations(&self) -> Revocations {
+        (**self).revocations()
+    }
 }
 
 /// `RevocationStore` stays dyn-safe.

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{Revocations, Stored, TokenDigest};
@@ -94,6 +95,32 @@ pub trait TokenStore: Send + Sync + 'static {
 
     /// Where this store announces what it revoked.
     fn revocations(&self) -> Revocations;
+}
+
+impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
+    fn find(&self, digest: TokenDigest) -> Stored<Option<PersonalToken>> {
+        (**self).find(digest)
+    }
+
+    fn insert(&self, digest: TokenDigest, token: PersonalToken) -> Stored<()> {
+        (**self).insert(digest, token)
+    }
+
+    fn list(&self, owner: &str) -> Stored<Vec<PersonalToken>> {
+        (**self).list(owner)
+    }
+
+    fn revoke(&self, owner: &str, id: &str) -> Stored<bool> {
+        (**self).revoke(owner, id)
+    }
+
+    fn touch(&self, id: &str, at: SystemTime) -> Stored<()> {
+        (**self).touch(id, at)
+    }
+
+    fn revocations(&self) -> Revocations {
+        (**self).revocations()
+    }
 }
 
 /// `TokenStore` stays dyn-safe.

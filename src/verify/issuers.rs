@@ -36,6 +36,7 @@ use crate::rejection::Rejection;
 #[derive(Clone)]
 pub struct Issuers {
     verifiers: Vec<JwtVerifier>,
+    nameless: Option<JwtVerifier>,
     max_token_bytes: usize,
 }
 
@@ -56,7 +57,29 @@ impl Issuers {
         }
         let longest = verifiers.iter().map(JwtVerifier::max_token_bytes).max();
         let max_token_bytes = longest.ok_or_else(|| ConfigError::new("issuers", "expected at least one"))?;
-        Ok(Self { verifiers, max_token_bytes })
+        Ok(Self { verifiers, nameless: None, max_token_bytes })
+    }
+
+    /// Sends tokens that have no `iss` at all to this verifier: those of systems whose key names the issuer.
+    ///
+    /// # Errors
+    ///
+    /// When the verifier demands an issuer, which no such token has.
+    pub fn or_without_issuer(mut self, verifier: JwtVerifier) -> Result<Self, ConfigError> {
+        if verifier.issuer().is_some() {
+            return Err(ConfigError::new("issuers", "expected a verifier that demands no issuer"));
+        }
+        self.max_token_bytes = self.max_token_bytes.max(verifier.max_token_bytes());
+        self.nameless = Some(verifier);
+        Ok(self)
+    }
+
+    fn choose(&self, issuer: Option<&str>) -> Result<&JwtVerifier, Refused> {
+        match (issuer, &self.nameless) {
+            (None, Some(nameless)) => Ok(nameless),
+            (None, None) => Err(Refused::Missing("iss")),
+            (Some(_), _) => self.verifiers.iter().find(|own| own.issuer() == issuer).ok_or(Refused::Issuer),
+        }
     }
 }
 
@@ -64,19 +87,14 @@ impl Verify for Issuers {
     fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
         let token = credential.expose();
         verify_with(token, self.max_token_bytes, |claims| {
-            let issuer = claims.issuer.as_deref().ok_or(Refused::Missing("iss"))?;
-            self.verifiers
-                .iter()
-                .find(|verifier| {
-                    verifier.issuer() == Some(issuer) && token.len() <= verifier.max_token_bytes()
-                })
-                .ok_or(Refused::Issuer)
+            let chosen = self.choose(claims.issuer.as_deref())?;
+            if token.len() <= chosen.max_token_bytes() { Ok(chosen) } else { Err(Refused::Issuer) }
         })
     }
 }
 
 impl fmt::Debug for Issuers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.verifiers).finish()
+        f.debug_list().entries(&self.verifiers).entries(&self.nameless).finish()
     }
 }

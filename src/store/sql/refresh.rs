@@ -16,7 +16,7 @@ const INSERT_GRANT: &str = "INSERT INTO bearer_grants (grant_id, client_id, subj
     VALUES ($1, $2, $3, $4, $5)";
 const INSERT: &str =
     "INSERT INTO bearer_refresh (digest, grant_id, expires_at, spent) VALUES ($1, $2, $3, 0)";
-const FIND: &str = "SELECT g.grant_id, g.client_id, g.subject, g.scopes, r.expires_at
+const FIND: &str = "SELECT g.grant_id, g.client_id, g.subject, g.scopes, r.expires_at, r.spent
     FROM bearer_refresh r JOIN bearer_grants g ON g.grant_id = r.grant_id WHERE r.digest = $1";
 /// A grant lives as long as the last of its tokens.
 const PROLONG: &str = "UPDATE bearer_grants
@@ -115,5 +115,6 @@ fn grant(row: &Row) -> Result<RefreshGrant, BoxError> {
         subject: row.text("subject")?,
         scopes: Scopes::parse(&row.text("scopes")?)?,
         expires_at: row.time("expires_at")?,
+        spent: row.int("spent")? != 0,
     })
 }

@@ -3,7 +3,8 @@
 //! 1. What a kind of refusal looks like stands in one table, [`RejectionKind`](crate::RejectionKind).
 //! 2. A request whose content type is gRPC's gets gRPC's form, on any path: status 200, no body, the
 //!    outcome in `grpc-status` and `grpc-message`. Nothing of the request's body is read first.
-//! 3. Every 400, 401 and 403 carries a challenge (RFC 6750 §3); each says `Cache-Control: no-store`.
+//! 3. Every 400, 401 and 403 carries a challenge (RFC 6750 §3), every 429 and 503 a `Retry-After`
+//!    (RFC 6585 §4, RFC 9110 §15.6.4); each says `Cache-Control: no-store`.
 //! 4. A caller without a credential is told which schemes there are, and no error.
 //! 5. The reason behind a refusal stays inside: the caller sees the kind and one sentence.
 //!
@@ -60,19 +61,21 @@
 //! # Ok::<(), tower_bearer::ConfigError>(())
 //! ```
 
+mod json;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response};
-use serde_json::json;
 
 use crate::credential::Scheme;
 use crate::error::ConfigError;
 use crate::rejection::Rejection;
 use crate::request_head::RequestHead;
+
+pub use self::json::{Message, Problem};
 
 /// Written when a rejection does not say: long enough not to add to an outage.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -84,7 +87,7 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Turns a refusal into a response.
 ///
-/// [`Challenge`] is the default; [`Problem`] has a JSON body; any
+/// [`Challenge`] is the default; [`Message`] and [`Problem`] have a JSON body; any
 /// `Fn(RequestHead<'_>, &Rejection) -> Response<B>` does as well. The layers put the [`Rejection`]
 /// into the response's extensions themselves, so a responder cannot lose it.
 pub trait Respond<B> {
@@ -164,21 +167,13 @@ impl Challenge {
         self
     }
 
-    /// The refusal's response, with the body it is given.
-    fn write<B>(&self, request: RequestHead<'_>, rejection: &Rejection, body: B) -> Response<B> {
-        match Dialect::of(request) {
-            Dialect::Http => self.write_http(rejection, body),
-            Dialect::Grpc(content_type) => self.write_grpc(content_type, rejection, body),
-        }
-    }
-
     fn write_http<B>(&self, rejection: &Rejection, body: B) -> Response<B> {
         let kind = rejection.kind();
         let mut response = Response::new(body);
         *response.status_mut() = kind.status();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if kind.status().is_server_error() {
+        if kind.is_temporary() {
             headers.insert(RETRY_AFTER, whole_seconds(rejection.retry_after()).into());
         } else {
             for scheme in rejection.challenges() {
@@ -226,59 +221,10 @@ impl Challenge {
 
 impl<B: Default> Respond<B> for Challenge {
     fn respond(&self, request: RequestHead<'_>, rejection: &Rejection) -> Response<B> {
-        self.write(request, rejection, B::default())
-    }
-}
-
-/// A responder with a JSON body: `application/problem+json` (RFC 9457), under the headers of a
-/// [`Challenge`]. It needs a body that can be made of [`Bytes`], as axum's and `http-body-util`'s can; for
-/// tonic's, which speaks gRPC anyway, use [`Challenge`].
-///
-/// ```
-/// use http::{Request, Response};
-/// use tower_bearer::Rejection;
-/// use tower_bearer::respond::{Challenge, Problem, Respond};
-///
-/// let request = Request::new(());
-/// let problem = Problem::new(Challenge::new());
-/// let response: Response<bytes::Bytes> = problem.respond((&request).into(), &Rejection::forbidden());
-/// assert_eq!(response.headers()["content-type"], "application/problem+json");
-/// let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
-/// assert_eq!(body["status"], 403);
-/// assert_eq!(body["title"], "Forbidden");
-/// ```
-#[derive(Clone, Debug, Default)]
-#[must_use]
-pub struct Problem(Challenge);
-
-impl Problem {
-    /// A JSON body under the headers of `challenge`.
-    pub fn new(challenge: Challenge) -> Self {
-        Self(challenge)
-    }
-}
-
-impl<B: From<Bytes>> Respond<B> for Problem {
-    fn respond(&self, request: RequestHead<'_>, rejection: &Rejection) -> Response<B> {
-        let mut response = self.0.write(request, rejection, ());
-        let body = match Dialect::of(request) {
-            Dialect::Grpc(_) => Bytes::new(),
-            Dialect::Http => {
-                response
-                    .headers_mut()
-                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-                let mut problem = json!({
-                    "type": "about:blank",
-                    "title": rejection.kind().status().canonical_reason(),
-                    "status": rejection.kind().status().as_u16(),
-                });
-                if !self.0.terse {
-                    problem["detail"] = rejection.description().into();
-                }
-                problem.to_string().into()
-            }
-        };
-        response.map(|()| body.into())
+        match Dialect::of(request) {
+            Dialect::Grpc(content_type) => self.write_grpc(content_type, rejection, B::default()),
+            Dialect::Http => self.write_http(rejection, B::default()),
+        }
     }
 }
 
@@ -410,6 +356,18 @@ mod tests {
             answer(&Challenge::new(), Some("application/grpc"), &rejection).headers()["grpc-status"],
             "14"
         );
+    }
+
+    #[test]
+    fn too_many_failures_are_no_challenge_m_grpc_1() {
+        let rejection = Rejection::too_many_failures().with_retry_after(Duration::from_millis(1500));
+        let response = answer(&Challenge::new(), None, &rejection);
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["retry-after"], "2");
+        assert!(!response.headers().contains_key("www-authenticate"));
+        let grpc = answer(&Challenge::new(), Some("application/grpc"), &rejection);
+        assert_eq!(grpc.headers()["grpc-status"], "8");
+        assert_eq!(grpc.headers()["grpc-message"], "too many failed attempts");
     }
 
     #[test]

@@ -1,0 +1,77 @@
+//! What the services of this folder share: a future, the reading of small bodies, JSON that nobody stores.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::fault::Fault;
+use crate::error::BoxError;
+
+/// A form with an assertion in it has about two; a token of the longest kind, sixteen.
+pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Long enough for a slow line, short enough that a body that never ends holds nothing for long.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The answer of one of the services of [`issue`](super).
+#[must_use = "futures do nothing unless awaited"]
+pub struct ResponseFuture(Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>);
+
+impl ResponseFuture {
+    pub(super) fn new(future: impl Future<Output = Response<Full<Bytes>>> + Send + 'static) -> Self {
+        Self(Box::pin(future))
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture")
+    }
+}
+
+/// A whole body, within limits of size and time.
+pub(super) async fn read<B>(body: B) -> Result<Bytes, Fault>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    let body = timeout(BODY_DEADLINE, Limited::new(body, MAX_BODY_BYTES).collect()).await;
+    match body {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::TooLarge),
+        Ok(Err(_)) | Err(_) => Err(Fault::Request("the body could not be read")),
+    }
+}
+
+/// RFC 6749 §5.1: what has a token in it, or says something about one, is stored nowhere.
+pub(super) fn json(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    no_store(headers);
+    response
+}
+
+pub(super) fn no_store(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+}

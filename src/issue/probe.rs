@@ -1,0 +1,138 @@
+//! 2bttns' probe, `GET /api/authentication/checkAuthType`: what kind of token is this?
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tower_service::Service;
+
+use super::http::{ResponseFuture, json as answer};
+use crate::credential::{Credential, Scheme};
+use crate::rejection::{Rejection, RejectionKind};
+use crate::verify::Verify;
+
+/// The kinds of token that an app has.
+const KINDS: [&str; 2] = ["api_key_token", "player_token"];
+
+/// Answers a good token of 2bttns with its kind, as one JSON string.
+///
+/// Any bad one gets the same 400, whose message begins with `Invalid token`: unknown app, wrong signature, wrong
+/// claims or none at all. The original tells these apart, and so tells strangers which apps exist. No token
+/// is a 401, and what cannot be told now a 503. A clone is the same endpoint.
+///
+/// ```
+/// # #[cfg(feature = "aws-lc-rs")] {
+/// use http::Request;
+/// use serde_json::json;
+/// use tower::ServiceExt;
+/// use tower_bearer::issue::{AuthTypeEndpoint, JwtSigner};
+/// use tower_bearer::verify::{JwtVerifier, Keys};
+/// use tower_bearer::{Algorithm, Secret};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_bearer::ConfigError> {
+/// let secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+/// let keys = Keys::by_claim("appId", Algorithm::HS256, move |_: &str| Some(Secret::from(secret)))?;
+/// let verifier = JwtVerifier::builder(keys)
+///     .insecure_any_issuer()
+///     .insecure_any_audience()
+///     .insecure_allow_missing_expiry()
+///     .build()?;
+/// let probe = AuthTypeEndpoint::new(verifier);
+///
+/// let signer = JwtSigner::hmac(Algorithm::HS256, secret)?;
+/// let token = signer.sign_claims("JWT", &json!({ "type": "player_token", "appId": "a", "playerId": "p" }))?;
+/// let ask = |token: &str| Request::get("/").header("authorization", format!("Bearer {token}")).body(()).unwrap();
+/// assert_eq!(probe.clone().oneshot(ask(&token)).await.unwrap().status(), 200);
+/// assert_eq!(probe.oneshot(ask("forged.token.really")).await.unwrap().status(), 400);
+/// # Ok(())
+/// # }
+/// # main().unwrap();
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct AuthTypeEndpoint {
+    verifier: Arc<dyn Verify>,
+}
+
+impl AuthTypeEndpoint {
+    /// Tells the kind of what `verifier` accepts.
+    pub fn new(verifier: impl Verify) -> Self {
+        Self { verifier: Arc::new(verifier) }
+    }
+}
+
+impl<B> Service<Request<B>> for AuthTypeEndpoint {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let verifier = Arc::clone(&self.verifier);
+        let (head, _) = request.into_parts();
+        ResponseFuture::new(async move {
+            if head.method != Method::GET && head.method != Method::HEAD {
+                return error(StatusCode::METHOD_NOT_ALLOWED, "Expected GET", "METHOD_NOT_SUPPORTED");
+            }
+            let credential = match Credential::from_headers(&head.headers) {
+                Ok(Some(credential)) if credential.scheme() == Scheme::Bearer => credential,
+                Ok(None) => return unauthorized(),
+                Ok(Some(_)) | Err(_) => return invalid(),
+            };
+            match verifier.verify(&credential).await {
+                Ok(identity) => {
+                    let kind = identity.claim("type").and_then(Value::as_str);
+                    match kind.and_then(|kind| KINDS.into_iter().find(|known| *known == kind)) {
+                        Some(kind) => answer(StatusCode::OK, &kind.into()),
+                        None => invalid(),
+                    }
+                }
+                Err(rejection) if rejection.kind() == RejectionKind::Unavailable => unavailable(),
+                Err(_) => invalid(),
+            }
+        })
+    }
+}
+
+/// The one answer for every bad token.
+fn invalid() -> Response<Full<Bytes>> {
+    let mut response = error(StatusCode::BAD_REQUEST, "Invalid token", "BAD_REQUEST");
+    response.extensions_mut().insert(Rejection::invalid_token());
+    response
+}
+
+fn unauthorized() -> Response<Full<Bytes>> {
+    let mut response = error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "UNAUTHORIZED");
+    // RFC 9110 §15.5.2: the original has none.
+    let challenge = HeaderValue::from_static("Bearer realm=\"2bttns\"");
+    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    response
+}
+
+fn unavailable() -> Response<Full<Bytes>> {
+    let message = "The token cannot be checked now";
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message, "INTERNAL_SERVER_ERROR");
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
+fn error(status: StatusCode, message: &str, code: &str) -> Response<Full<Bytes>> {
+    answer(status, &json!({ "message": message, "code": code }))
+}
+
+impl fmt::Debug for AuthTypeEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthTypeEndpoint")
+    }
+}

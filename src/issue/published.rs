@@ -1,0 +1,171 @@
+//! What an issuer publishes: its keys (RFC 7517) and where its endpoints are (RFC 8414).
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::{Map, Value, json};
+use tower_service::Service;
+
+use super::fault::Fault;
+use super::http::ResponseFuture;
+use super::keyring::KeyRing;
+use crate::contract::ErrorForm;
+use crate::error::{BoxError, ConfigError};
+
+/// Ten minutes: a key is published for much longer before it signs, so nobody has to ask more often.
+const CACHEABLE: &str = "public, max-age=600";
+
+/// Serves the public keys of rings as one JSON Web Key set. A clone is the same endpoint.
+///
+/// Give it to [`Keys::remote`](crate::verify::Keys::remote), over a
+/// [`ServiceTransport`](crate::transport::ServiceTransport), to verify in the process that issues: then a rotation,
+/// on this machine or another, is nothing that a verifier has to be told.
+#[derive(Clone)]
+#[must_use]
+pub struct JwksEndpoint {
+    rings: Arc<[KeyRing]>,
+}
+
+impl JwksEndpoint {
+    /// The keys of these rings.
+    pub fn new(rings: impl IntoIterator<Item = KeyRing>) -> Self {
+        Self { rings: rings.into_iter().collect() }
+    }
+
+    async fn set(&self) -> Result<Value, BoxError> {
+        let mut keys = Vec::new();
+        for ring in &*self.rings {
+            keys.extend(ring.published().await?);
+        }
+        Ok(json!({ "keys": keys }))
+    }
+}
+
+impl<B> Service<Request<B>> for JwksEndpoint {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let endpoint = self.clone();
+        let method = request.method().clone();
+        ResponseFuture::new(async move {
+            let keys = match endpoint.set().await {
+                Ok(keys) => keys,
+                Err(error) => {
+                    return Fault::Unavailable(error)
+                        .respond(ErrorForm::OAuth, StatusCode::SERVICE_UNAVAILABLE);
+                }
+            };
+            document(&method, "application/jwk-set+json", keys.to_string().into())
+        })
+    }
+}
+
+impl fmt::Debug for JwksEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwksEndpoint").field("rings", &self.rings).finish()
+    }
+}
+
+/// Serves an issuer's metadata (RFC 8414 §3.2), at `/.well-known/oauth-authorization-server` and, for clients of
+/// OpenID Connect, `/.well-known/openid-configuration`. A clone is the same endpoint.
+///
+/// ```
+/// use http::Request;
+/// use tower::ServiceExt;
+/// use tower_bearer::issue::MetadataEndpoint;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_bearer::ConfigError> {
+/// let metadata = MetadataEndpoint::new("https://issuer.example")?
+///     .with("token_endpoint", "https://issuer.example/oauth2/token")
+///     .with("grant_types_supported", vec!["client_credentials"])
+///     .with("scopes_supported", Vec::<String>::new());
+/// let document = metadata.json();
+/// assert_eq!(document["issuer"], "https://issuer.example");
+/// assert_eq!(document.get("scopes_supported"), None, "an empty list is left out");
+/// assert!(MetadataEndpoint::new("https://issuer.example/?a=b").is_err());
+///
+/// let response = metadata.oneshot(Request::new(())).await.unwrap();
+/// assert_eq!(response.headers()["content-type"], "application/json");
+/// # Ok(())
+/// # }
+/// # main().unwrap();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct MetadataEndpoint {
+    members: Arc<Map<String, Value>>,
+}
+
+impl MetadataEndpoint {
+    /// The metadata of this issuer.
+    ///
+    /// # Errors
+    ///
+    /// When it is no URL without a query and a fragment (RFC 8414 §2).
+    pub fn new(issuer: &str) -> Result<Self, ConfigError> {
+        let is_url =
+            issuer.parse::<http::Uri>().is_ok_and(|uri| uri.scheme().is_some() && uri.query().is_none());
+        if !is_url || issuer.contains('#') {
+            return Err(ConfigError::new("issuer", "expected a URL without a query and a fragment"));
+        }
+        let members = Map::from_iter([("issuer".to_owned(), issuer.into())]);
+        Ok(Self { members: Arc::new(members) })
+    }
+
+    /// Adds a member (RFC 8414 §2). A list that is empty is left out (§3.2).
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        if value.as_array().is_none_or(|list| !list.is_empty()) {
+            Arc::make_mut(&mut self.members).insert(name.into(), value);
+        }
+        self
+    }
+
+    /// The document.
+    pub fn json(&self) -> Value {
+        Value::Object((*self.members).clone())
+    }
+}
+
+impl<B> Service<Request<B>> for MetadataEndpoint {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let (method, body) = (request.method().clone(), self.json().to_string());
+        ResponseFuture::new(async move { document(&method, "application/json", body.into()) })
+    }
+}
+
+fn document(method: &Method, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    if *method != Method::GET && *method != Method::HEAD {
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(CACHEABLE));
+    if *method == Method::GET {
+        *response.body_mut() = Full::from(body);
+    }
+    response
+}
