@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use sqlx::Connection;
+use tokio::time::Instant;
 use tower_bearer::pat::PatFormat;
 use tower_bearer::store::{
-    Client, ClientSecret, ClientStore, KeyStore, RefreshStore, RevocationStore, Rotation, SqlStore, StoredKey,
+    Client, ClientSecret, KeyStore, RefreshStore, RevocationStore, Rotation, SqlStore, StoredKey,
     TokenDigest, TokenStore,
 };
 use tower_bearer::verify::{PatVerifier, Verify};
@@ -194,6 +196,24 @@ fn the_file_has_no_secret_but_keys_that_sign_atk_47_s4_s3() {
         for kept in ["canary-that-signs", "pem-that-signs", "$argon2id$", "alice"] {
             assert!(has(kept), "{kept}");
         }
+    });
+}
+
+#[test]
+fn a_file_that_another_holds_is_an_outage_in_time() {
+    on_sqlite(async |place: &Place| {
+        let store = place.open_sql().await;
+        store.insert(digest("a"), token("t1", "alice")).await.unwrap();
+        let mut holder = sqlx::SqliteConnection::connect(&place.url()).await.unwrap();
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut holder).await.unwrap();
+        let began = Instant::now();
+        let touched = join_all((0..5).map(|_| store.touch("t1", secs(1)))).await;
+        assert!(touched.into_iter().all(|touched| touched.is_err()));
+        assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+        assert!(TokenStore::find(&store, digest("a")).await.unwrap().is_some(), "who reads does not wait");
+        sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+        store.touch("t1", secs(1000)).await.unwrap();
+        assert_eq!(store.list("alice").await.unwrap()[0].last_used, Some(secs(1000)));
     });
 }
 
