@@ -92,7 +92,8 @@
 //!
 //! let send = async |method: Method, path: &str, body: &'static str| {
 //!     let request = Request::builder().method(method).uri(path).header("authorization", "Bearer session");
-//!     let response = endpoint.clone().oneshot(request.body(Full::from(body)).unwrap()).await.unwrap();
+//!     let request = request.body(Full::<bytes::Bytes>::from(body)).unwrap();
+//!     let response = endpoint.clone().oneshot(request).await.unwrap();
 //!     serde_json::from_slice::<serde_json::Value>(&response.collect().await.unwrap().to_bytes()).unwrap()
 //! };
 //! let made = send(Method::POST, "/api/users/alice/tokens", r#"{"name":"ci","expires_in":30}"#).await;
