@@ -15,7 +15,7 @@ test:
 # each feature alone, no feature, and the other backend
 features:
     cargo check --locked --no-default-features
-    for feature in jwt aws-lc-rs rust-crypto issue remote client https reqwest axum tracing test-util full; do cargo check --locked --no-default-features --features $feature || exit 1; done
+    for feature in jwt aws-lc-rs rust-crypto pat issue sqlite postgres remote client https reqwest axum tracing test-util full; do cargo check --locked --no-default-features --features $feature || exit 1; done
     cargo test --locked --no-default-features --features full,rust-crypto,test-util --lib --tests
 
 doc:
@@ -28,6 +28,10 @@ vectors:
 # gRPC clients in Python and JavaScript against the example server
 interop:
     tests/interop/run
+
+# the stores against PostgreSQL, and servers that share one
+stores:
+    tests/stores/run
 
 bench:
     cargo bench --locked --all-features -- --test

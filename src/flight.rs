@@ -24,6 +24,7 @@ pub(crate) struct Flights<K, T> {
 }
 
 /// Work in the air, one piece at a time.
+#[cfg(any(feature = "client", feature = "remote", test))]
 pub(crate) type SingleFlight<T> = Flights<(), T>;
 
 struct Flight<T> {

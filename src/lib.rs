@@ -97,7 +97,9 @@
 //! | send away a peer whose credentials failed too often (feature `pat`) | `limit` |
 //! | change what a refusal looks like | [`respond`] |
 //! | take the caller as an axum extractor | [`integrations`] |
-//! | sign access tokens and publish keys (feature `issue`) | `issue` |
+//! | issue: token endpoints, introspection, revocation, signing keys (feature `issue`) | `issue` |
+//! | make and verify personal access tokens (feature `pat`) | `pat` |
+//! | keep tokens, clients and keys (features `pat`, `sqlite`, `postgres`) | `store` |
 //! | put tokens on outgoing requests (feature `client`) | `attach`, `source` |
 //! | describe a token endpoint (feature `client`) | `contract` |
 //! | read why a server refused (feature `client`) | `challenge` |
@@ -114,10 +116,11 @@
 //! | `remote` | yes | `RemoteKeys`, `Introspection`, `CachedVerifier` |
 //! | `https` | yes | a ready-made transport over TLS, `JwtVerifier::discover` |
 //! | `pat` | | personal access tokens: `PatFormat`, `PatVerifier`, stores in memory; `LimitFailuresLayer` |
-//! | `issue` | | `JwtSigner`, `AccessToken` |
+//! | `issue` | | `JwtSigner`, `TokenEndpoint` and what belongs to it |
 //! | `axum` | | extractors |
 //! | `client` | yes | `AttachLayer`, the token sources, `TokenContract` |
 //! | `reqwest` | | a reqwest client under the layer, or as a transport |
+//! | `sqlite`, `postgres` | | `SqlStore`: in a file, or shared by many machines |
 //! | `tracing` | | one event for each refusal and each refresh, with its reason and without secrets |
 //! | `test-util` | | `ManualClock`, `StubTransport`, `MockIssuer` |
 //! | `full` | | all but the backends and `test-util` |

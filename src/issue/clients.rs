@@ -17,6 +17,8 @@ use super::form::Form;
 use crate::clock::{Clock, SharedClock};
 use crate::credential::{Credential, Scheme};
 use crate::flight::blocking;
+use crate::identity::Identity;
+use crate::jose::{Compact, Reader, Scalar};
 use crate::secret::Secret;
 use crate::store::{Client, ClientSecret, ClientStore, RevocationStore, TokenDigest};
 use crate::verify::{JwtVerifier, Keys, Verify};
@@ -181,7 +183,7 @@ impl Clients {
         Err(Fault::Client)
     }
 
-    async fn verify(&self, client: &Client, assertion: &str) -> Option<crate::Identity> {
+    async fn verify(&self, client: &Client, assertion: &str) -> Option<Identity> {
         let keys = Keys::jwks(client.jwks()?.as_bytes()).ok()?;
         let clock = self.clock.clone();
         let mut rules = JwtVerifier::builder(keys)
@@ -225,7 +227,6 @@ fn form_decoded(part: &[u8]) -> Octets {
 
 /// Whom an assertion claims to come from: read to find the key that it must be signed with.
 fn subject_of(assertion: &str) -> Option<String> {
-    use crate::jose::{Compact, Reader, Scalar};
     let payload = Compact::split(assertion, super::http::MAX_BODY_BYTES).ok()?.decode_payload().ok()?;
     let mut subject = None;
     Reader::object(&payload, |name, reader| {

@@ -64,14 +64,7 @@ impl SigningKey {
     pub(crate) fn generate_pem(algorithm: Algorithm) -> Result<Secret, ConfigError> {
         let der = Signer::generate_pkcs8(algorithm)
             .ok_or_else(|| ConfigError::new("algorithm", "expected one with a private key, and a backend"))?;
-        let text = Zeroizing::new(STANDARD.encode(der.expose()));
-        let mut pem = Zeroizing::new(String::from("-----BEGIN PRIVATE KEY-----\n"));
-        for line in text.as_bytes().chunks(64) {
-            pem.extend(line.iter().copied().map(char::from));
-            pem.push('\n');
-        }
-        pem.push_str("-----END PRIVATE KEY-----\n");
-        Ok(pem.as_bytes().into())
+        Ok(armored(&der).as_slice().into())
     }
 
     fn new(algorithm: Algorithm, key: &EncodingKey) -> Result<Self, ConfigError> {
@@ -113,6 +106,19 @@ impl SigningKey {
         token.push_str(&base64url::encode(&signature));
         Some(token)
     }
+}
+
+/// RFC 7468 §10.
+#[cfg(feature = "issue")]
+pub(super) fn armored(der: &Secret) -> Zeroizing<Vec<u8>> {
+    let text = Zeroizing::new(STANDARD.encode(der.expose()));
+    let mut pem = Zeroizing::new(b"-----BEGIN PRIVATE KEY-----\n".to_vec());
+    for line in text.as_bytes().chunks(64) {
+        pem.extend_from_slice(line);
+        pem.push(b'\n');
+    }
+    pem.extend_from_slice(b"-----END PRIVATE KEY-----\n");
+    pem
 }
 
 impl fmt::Debug for SigningKey {

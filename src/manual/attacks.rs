@@ -51,6 +51,16 @@
 //! | a provider that hangs, drips, lies or swells | – | deadline, size limit, no decompression, no redirects; the old set stays |
 //! | an answer cached beyond the token's end | – | judged again at every use |
 //! | credentials tried by the thousand, under a header that a limiter trusts | NetBird's API, which looked for `terraform` in `User-Agent` | `LimitFailuresLayer` counts failures by peer, in bounded memory, and reads no header |
+//! | a digest compared byte by byte, or a token compared at all | tower-http #585 | tokens are found by their digest; secrets are compared by digest, in constant time |
+//! | "not found" for a token that is well-formed, "invalid" for one that is not | NetBird's API | malformed, unknown, expired and revoked are one answer |
+//! | a checksum with a dozen spellings | NetBird's decoder | made and compared, never decoded |
+//! | tokens in a database that leaks | – | digests; the secrets of clients are digests or password hashes |
+//! | a revoked token with its signature in another form | – | what was signed names a token, not its signature |
+//! | a revocation that overtakes the answer it voids | – | an answer counts only if nothing it depends on was announced since it was asked for |
+//! | a machine that missed the news | – | what it remembers is void when it hears again |
+//! | a refresh token that was copied | RFC 9700 §4.14 | one use; the second ends the grant for both |
+//! | an assertion sent twice | – | its `jti` is written down, for all machines |
+//! | a client's id guessed by the time of the answer | – | a stranger costs what a wrong secret costs |
 //! | tokens in logs | CVE-2019-11250 | the header is marked sensitive, and no `Debug` shows a secret |
 //!
 //! # On the way out

@@ -70,6 +70,31 @@
 //! | peers remembered | 65,536 | some MiB | `with_capacity` |
 //! | what failures in the air owe beyond the limit | at most the burst again | nobody waits for hours because of a neighbour | – |
 //!
+//! # Issuing
+//!
+//! | what | default | reason | change it with |
+//! |---|---|---|---|
+//! | lifetime of a token | 1 h; of an app's token of 2bttns, 24 h | what most issuers give, and what that one gives | `Mint::with_lifetime` |
+//! | a lifetime that a client asks for | up to 366 days, and the contract's ceiling | nobody outlives a year without being asked | `TokenContract::with_max_lifetime` |
+//! | a request | 64 KiB, within 10 s, 64 parameters, each once | RFC 6749 §3.2; a form with an assertion in it has 4 KiB | – |
+//! | a refresh token | for clients that ask for `offline_access` and may have it; one use, within 30 days | RFC 6749 §4.4.3; RFC 9700 §4.14.2 | `TokenEndpoint::with_refresh_tokens` |
+//! | an assertion | good for an hour at most, for one use | it has to be remembered for as long | – |
+//! | a secret that a human chose | Argon2id, 19 MiB, two passes | RFC 9106; the OWASP password storage guide | – |
+//! | a signing key | signs for 90 days, is published a day before, and two days after | verifiers may keep a set for a day; no token of ours is good for longer than a day | `KeyRing` |
+//! | the published key set | may be kept for 10 min | long before a key in it signs | – |
+//!
+//! # Personal access tokens
+//!
+//! | what | default | reason | change it with |
+//! |---|---|---|---|
+//! | the secret | 30 of base62, 178 bits | GitHub's format of 2021, and NetBird's | – |
+//! | lifetime | 1 to 365 days | NetBird's limits | – |
+//! | a remembered answer | none: [`PatVerifier::cached`] demands its age | it is the time for which a revoked token may go on being accepted by a machine that does not hear of it | – |
+//! | `last_used` | once a minute, in the background | NetBird's gRPC interceptor; a write for each request is a write too many | – |
+//! | digests | SHA-256 of the whole token | nothing to guess in 178 bits, and NetBird's rows can be taken over | – |
+//!
+//! [`PatVerifier::cached`]: crate::verify
+//!
 //! # Tokens that go out
 //!
 //! | what | default | reason | change it with |

@@ -11,6 +11,22 @@
 //! `route_layer` runs for its routes alone. A route that asks for an [`Identity`](crate::Identity) without
 //! an authenticating layer before it answers 401 to everybody, and its event says why.
 //!
+//! # Many machines
+//!
+//! Let them share one PostgreSQL (`SqlStore`). What one revokes, all refuse as soon as that is committed; one
+//! that does not hear refuses when what it remembers is as old as you said
+//! ([`RevocableVerifier`](crate::verify), [`PatVerifier`](crate::verify)), and after that it asks, or answers 503.
+//! Signing keys are in the store, too: give all machines the same names of rings, and a rotation needs no
+//! restart. Without a database that all reach, verify signed tokens alone and keep them short.
+//!
+//! `SqlStore::purge` takes away what nothing depends on any more; run it once a day, from one machine or all.
+//!
+//! # Limits of failures
+//!
+//! [`LimitFailuresLayer`](crate::limit) goes outside of the authenticating layer, and in front of token
+//! endpoints. It counts by an address that *you* put into the request's extensions: the peer's, or what a
+//! proxy of yours says, never a header that a caller can write.
+//!
 //! # Events
 //!
 //! With the feature `tracing`, each refusal is one event at level `DEBUG` under the target

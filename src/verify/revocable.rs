@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Verify;
 use crate::credential::{Credential, Scheme};
-use crate::error::BoxError;
+use crate::error::{BoxError, ConfigError};
 use crate::eventual::Eventual;
 use crate::flight::Flights;
 use crate::identity::Identity;
@@ -83,7 +83,7 @@ impl RevocableVerifier {
     /// # Errors
     ///
     /// When no crypto backend is enabled.
-    pub fn digest(token: &str) -> Result<TokenDigest, crate::ConfigError> {
+    pub fn digest(token: &str) -> Result<TokenDigest, ConfigError> {
         TokenDigest::of(token.rsplit_once('.').map_or(token, |(signed, _)| signed))
     }
 
@@ -122,7 +122,7 @@ fn judged(revoked: Option<Result<bool, Arc<str>>>, identity: Identity) -> Result
 }
 
 /// The token itself first, then the grant it came of.
-fn digests(identity: &Identity, token: &str) -> Result<Vec<TokenDigest>, crate::ConfigError> {
+fn digests(identity: &Identity, token: &str) -> Result<Vec<TokenDigest>, ConfigError> {
     let mut digests = vec![RevocableVerifier::digest(token)?];
     if let Some(grant) = identity.claim(GRANT_CLAIM).and_then(|grant| grant.as_str()) {
         digests.push(RefreshGrant::digest_of(grant)?);

@@ -23,7 +23,8 @@ class Answer:
 class Client:
     """One connection for all requests; each value of `authorization` goes out as a line of its own."""
 
-    def __init__(self, address):
+    def __init__(self, address, offered):
+        self.offered = offered
         self.connection = http.client.HTTPConnection(address, timeout=TIMEOUT)
         self.connection.connect()
         self.port = self.local_port()
@@ -57,7 +58,10 @@ def refuses(client, method, path, *authorization, status, error=None, saying="")
     equal(answer.status, status, "status")
     equal(answer.headers["cache-control"], "no-store", "cache-control")
     challenges = answer.challenges()
-    equal(len(challenges), 1, "number of challenges")
+    # A token is answered in its own scheme; whoever brought none is offered all.
+    schemes = [challenge.split(" ")[0] for challenge in challenges]
+    own = error in ("invalid_token", "insufficient_scope")
+    equal(schemes, ["Bearer"] if own else client.offered, "challenges")
     challenge = challenges[0]
     holds(challenge.startswith('Bearer realm="'), f"no Bearer challenge: {challenge}")
     if error:
@@ -92,7 +96,7 @@ def kept_one_connection(client):
 
 
 def check_printed(checks, printed):
-    client = Client(printed["address"])
+    client = Client(printed["address"], ["Bearer", "Token"])
     good, forged, expired = (f"Bearer {printed[name]}" for name in ("good", "forged", "expired"))
     alice = {"subject": "alice", "issuer": "https://issuer.example", "scopes": ["read"], "scheme": "Bearer"}
     invalid = {"status": 401, "error": "invalid_token"}
@@ -128,7 +132,7 @@ def check_printed(checks, printed):
 
 
 def check_minted(checks, minted):
-    client = Client(minted["address"])
+    client = Client(minted["address"], ["Bearer"])
     bearer = {name: f"Bearer {token}" for name, token in minted.items() if name != "refused"}
     denied = {"status": 403, "error": "insufficient_scope"}
     invalid = {"status": 401, "error": "invalid_token"}

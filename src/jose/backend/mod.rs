@@ -92,6 +92,21 @@ mod tests {
         assert!(rust_crypto::Verifier::new(Algorithm::ES256, &material).is_err());
     }
 
+    /// A key that one of them made and kept is one that the other signs with.
+    #[test]
+    fn both_keep_keys_in_one_form() {
+        for algorithm in [Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA, Algorithm::RS256] {
+            let theirs = rust_crypto::Signer::generate_pkcs8(algorithm).unwrap();
+            let ours = aws_lc::Signer::generate_pkcs8(algorithm).unwrap();
+            for der in [theirs, ours] {
+                let key = crate::jose::SigningKey::pem(algorithm, &crate::jose::sign::armored(&der)).unwrap();
+                assert!(key.sign("JWT", None, b"{}").is_some(), "{algorithm}");
+            }
+        }
+        assert!(rust_crypto::Signer::generate_pkcs8(Algorithm::HS256).is_none());
+        assert!(aws_lc::Signer::generate_pkcs8(Algorithm::HS256).is_none());
+    }
+
     #[test]
     fn each_knows_its_limit() {
         assert_eq!((aws_lc::MAX_RSA_BITS, rust_crypto::MAX_RSA_BITS), (8192, 4096));
