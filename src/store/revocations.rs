@@ -132,7 +132,7 @@ mod tests {
     fn all_news_count() {
         let revocations = Revocations::new();
         revocations.announce(digest(1));
-        revocations.clone().announce(digest(1));
+        revocations.announce(digest(1));
         revocations.forget_all();
         assert_eq!(revocations.news(), 3);
     }

@@ -59,8 +59,11 @@ pub struct RevocableVerifier {
     inner: Arc<dyn Verify>,
     memory: Arc<Memory>,
     /// By what was known to be revoked when they began: who asks after a revocation shares no earlier answer.
-    flights: Arc<Flights<(TokenDigest, u64), Result<bool, Arc<str>>>>,
+    flights: Arc<Flights<(TokenDigest, u64), Answer>>,
 }
+
+/// Whether a token was revoked; the reason where that cannot be told is shared by all who asked.
+type Answer = Result<bool, Arc<str>>;
 
 struct Memory {
     store: Arc<dyn RevocationStore>,
@@ -112,7 +115,7 @@ impl RevocableVerifier {
     }
 }
 
-fn judged(revoked: Option<Result<bool, Arc<str>>>, identity: Identity) -> Result<Identity, Rejection> {
+fn judged(revoked: Option<Answer>, identity: Identity) -> Result<Identity, Rejection> {
     match revoked {
         Some(Ok(false)) => Ok(identity),
         Some(Ok(true)) => Err(Rejection::invalid_token().with_source("the token was revoked")),
@@ -137,7 +140,7 @@ impl Memory {
         })
     }
 
-    async fn ask(&self, digests: Vec<TokenDigest>) -> Result<bool, Arc<str>> {
+    async fn ask(&self, digests: Vec<TokenDigest>) -> Answer {
         // The age counts from the question: what is answered slowly may be as old as that.
         let (own, began, asked) = (digests[0], Instant::now(), self.store.revocations().moment());
         let revoked = self.store.is_revoked(digests).await.map_err(|error| Arc::from(error.to_string()))?;
