@@ -47,6 +47,41 @@ impl fmt::Debug for ResponseFuture {
     }
 }
 
+/// Makes an endpoint a tower service that is always ready. A clone of it answers: `answer(self, request)`, or, where
+/// nobody reads a body, `answer(self, head)`.
+macro_rules! service {
+    ($endpoint:ty) => {
+        super::http::service!(
+            $endpoint,
+            [B: http_body::Body<Data: Send, Error: Into<crate::error::BoxError>> + Send + 'static],
+            |request| request
+        );
+    };
+    ($endpoint:ty, without a body) => {
+        super::http::service!($endpoint, [B], |request| request.into_parts().0);
+    };
+    ($endpoint:ty, [$($bounds:tt)*], |$request:ident| $taken:expr) => {
+        impl<$($bounds)*> tower_service::Service<http::Request<B>> for $endpoint {
+            type Response = http::Response<http_body_util::Full<bytes::Bytes>>;
+            type Error = std::convert::Infallible;
+            type Future = super::http::ResponseFuture;
+
+            fn poll_ready(
+                &mut self,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Result<(), Self::Error>> {
+                std::task::Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, $request: http::Request<B>) -> Self::Future {
+                super::http::ResponseFuture::new(self.clone().answer($taken))
+            }
+        }
+    };
+}
+
+pub(super) use service;
+
 /// A whole body, within limits of size and time.
 pub(super) async fn read<B>(body: B) -> Result<Bytes, Fault>
 where

@@ -1,9 +1,7 @@
 //! Token introspection (RFC 7662), for tokens that were issued here.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -12,12 +10,11 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use serde_json::{Map, Value, json};
-use tower_service::Service;
 
 use super::clients::Clients;
 use super::fault::Fault;
 use super::form::Form;
-use super::http::{ResponseFuture, json as answer, read};
+use super::http::{json as answer, read, service};
 use crate::clock::{Clock, SharedClock};
 use crate::contract::{Encoding, ErrorForm};
 use crate::credential::{Credential, Scheme};
@@ -183,33 +180,23 @@ pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-impl<B> Service<Request<B>> for IntrospectionEndpoint
-where
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
+service!(IntrospectionEndpoint);
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let desk = Arc::clone(&self.desk);
-        ResponseFuture::new(async move {
-            let (head, body) = request.into_parts();
-            let outcome = async {
-                let (_, form) = desk.open(&head, body).await?;
-                desk.introspect(form.get("token").unwrap_or_default()).await
-            };
-            match outcome.await {
-                Ok(body) => answer(StatusCode::OK, &body),
-                Err(fault) => fault.respond(ErrorForm::OAuth, StatusCode::UNAUTHORIZED),
-            }
-        })
+impl IntrospectionEndpoint {
+    async fn answer<B>(self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let outcome = async {
+            let (_, form) = self.desk.open(&head, body).await?;
+            self.desk.introspect(form.get("token").unwrap_or_default()).await
+        };
+        match outcome.await {
+            Ok(body) => answer(StatusCode::OK, &body),
+            Err(fault) => fault.respond(ErrorForm::OAuth, StatusCode::UNAUTHORIZED),
+        }
     }
 }
 

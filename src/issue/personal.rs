@@ -1,9 +1,7 @@
 //! The management of personal access tokens, in the shape of NetBird's API.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -14,10 +12,9 @@ use http_body_util::Full;
 use humantime::format_rfc3339_seconds;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use tower_service::Service;
 
 use super::fault::Fault;
-use super::http::{ResponseFuture, json as answer, read};
+use super::http::{json as answer, read, service};
 use crate::clock::{Clock, SharedClock};
 use crate::error::{BoxError, ConfigError};
 use crate::identity::Identity;
@@ -233,28 +230,18 @@ impl From<ConfigError> for Problem {
     }
 }
 
-impl<B> Service<Request<B>> for PatEndpoint
-where
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
+service!(PatEndpoint);
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let endpoint = self.clone();
-        ResponseFuture::new(async move {
-            match endpoint.serve(request).await {
-                Ok(body) => answer(StatusCode::OK, &body),
-                Err(problem) => problem.respond(),
-            }
-        })
+impl PatEndpoint {
+    async fn answer<B>(self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        match self.serve(request).await {
+            Ok(body) => answer(StatusCode::OK, &body),
+            Err(problem) => problem.respond(),
+        }
     }
 }
 

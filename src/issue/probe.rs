@@ -1,18 +1,16 @@
 //! 2bttns' probe, `GET /api/authentication/checkAuthType`: what kind of token is this?
 
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use tower_service::Service;
 
-use super::http::{ResponseFuture, json as answer};
+use super::http::{json as answer, service};
 use crate::credential::{Credential, Scheme};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::Verify;
@@ -69,39 +67,29 @@ impl AuthTypeEndpoint {
     }
 }
 
-impl<B> Service<Request<B>> for AuthTypeEndpoint {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
+service!(AuthTypeEndpoint, without a body);
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let verifier = Arc::clone(&self.verifier);
-        let (head, _) = request.into_parts();
-        ResponseFuture::new(async move {
-            if head.method != Method::GET && head.method != Method::HEAD {
-                return wrong_method();
-            }
-            let credential = match Credential::from_headers(&head.headers) {
-                Ok(Some(credential)) if credential.scheme() == Scheme::Bearer => credential,
-                Ok(None) => return unauthorized(),
-                Ok(Some(_)) | Err(_) => return invalid(),
-            };
-            match verifier.verify(&credential).await {
-                Ok(identity) => {
-                    let kind = identity.claim("type").and_then(Value::as_str);
-                    match kind.and_then(|kind| KINDS.into_iter().find(|known| *known == kind)) {
-                        Some(kind) => answer(StatusCode::OK, &kind.into()),
-                        None => invalid(),
-                    }
+impl AuthTypeEndpoint {
+    async fn answer(self, head: Parts) -> Response<Full<Bytes>> {
+        if head.method != Method::GET && head.method != Method::HEAD {
+            return wrong_method();
+        }
+        let credential = match Credential::from_headers(&head.headers) {
+            Ok(Some(credential)) if credential.scheme() == Scheme::Bearer => credential,
+            Ok(None) => return unauthorized(),
+            Ok(Some(_)) | Err(_) => return invalid(),
+        };
+        match self.verifier.verify(&credential).await {
+            Ok(identity) => {
+                let kind = identity.claim("type").and_then(Value::as_str);
+                match kind.and_then(|kind| KINDS.into_iter().find(|known| *known == kind)) {
+                    Some(kind) => answer(StatusCode::OK, &kind.into()),
+                    None => invalid(),
                 }
-                Err(rejection) if rejection.kind() == RejectionKind::Unavailable => unavailable(rejection),
-                Err(_) => invalid(),
             }
-        })
+            Err(rejection) if rejection.kind() == RejectionKind::Unavailable => unavailable(rejection),
+            Err(_) => invalid(),
+        }
     }
 }
 

@@ -1,19 +1,17 @@
 //! What an issuer publishes: its keys (RFC 7517) and where its endpoints are (RFC 8414).
 
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Map, Value, json};
-use tower_service::Service;
 
 use super::fault::Fault;
-use super::http::ResponseFuture;
+use super::http::service;
 use super::keyring::KeyRing;
 use crate::contract::ErrorForm;
 use crate::error::{BoxError, ConfigError};
@@ -47,31 +45,19 @@ impl JwksEndpoint {
     }
 }
 
-impl<B> Service<Request<B>> for JwksEndpoint {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
+service!(JwksEndpoint, without a body);
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let endpoint = self.clone();
-        let method = request.method().clone();
-        ResponseFuture::new(async move {
-            if !is_read(&method) {
-                return document(&method, "", Bytes::new());
+impl JwksEndpoint {
+    async fn answer(self, head: Parts) -> Response<Full<Bytes>> {
+        if !is_read(&head.method) {
+            return document(&head.method, "", Bytes::new());
+        }
+        match self.set().await {
+            Ok(keys) => document(&head.method, "application/jwk-set+json", keys.to_string().into()),
+            Err(error) => {
+                Fault::Unavailable(error).respond(ErrorForm::OAuth, StatusCode::SERVICE_UNAVAILABLE)
             }
-            let keys = match endpoint.set().await {
-                Ok(keys) => keys,
-                Err(error) => {
-                    return Fault::Unavailable(error)
-                        .respond(ErrorForm::OAuth, StatusCode::SERVICE_UNAVAILABLE);
-                }
-            };
-            document(&method, "application/jwk-set+json", keys.to_string().into())
-        })
+        }
     }
 }
 
@@ -143,18 +129,11 @@ impl MetadataEndpoint {
     }
 }
 
-impl<B> Service<Request<B>> for MetadataEndpoint {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
+service!(MetadataEndpoint, without a body);
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let (method, body) = (request.method().clone(), self.json().to_string());
-        ResponseFuture::new(async move { document(&method, "application/json", body.into()) })
+impl MetadataEndpoint {
+    async fn answer(self, head: Parts) -> Response<Full<Bytes>> {
+        document(&head.method, "application/json", self.json().to_string().into())
     }
 }
 

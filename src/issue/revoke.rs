@@ -1,9 +1,7 @@
 //! Token revocation (RFC 7009), for tokens that were issued here.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,10 +9,9 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use serde_json::json;
-use tower_service::Service;
 
 use super::fault::Fault;
-use super::http::{ResponseFuture, json as answer};
+use super::http::{json as answer, service};
 use super::introspect::Desk;
 use crate::clock::Clock;
 use crate::contract::ErrorForm;
@@ -124,33 +121,23 @@ fn is_of(client: &Client, identity: &Identity) -> bool {
     }
 }
 
-impl<B> Service<Request<B>> for RevocationEndpoint
-where
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
+service!(RevocationEndpoint);
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let endpoint = self.clone();
-        ResponseFuture::new(async move {
-            let (head, body) = request.into_parts();
-            let outcome = async {
-                let (client, form) = endpoint.desk.open(&head, body).await?;
-                endpoint.revoke(&client, form.get("token").unwrap_or_default()).await
-            };
-            match outcome.await {
-                Ok(()) => answer(StatusCode::OK, &json!({})),
-                Err(fault) => fault.respond(ErrorForm::OAuth, StatusCode::UNAUTHORIZED),
-            }
-        })
+impl RevocationEndpoint {
+    async fn answer<B>(self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let outcome = async {
+            let (client, form) = self.desk.open(&head, body).await?;
+            self.revoke(&client, form.get("token").unwrap_or_default()).await
+        };
+        match outcome.await {
+            Ok(()) => answer(StatusCode::OK, &json!({})),
+            Err(fault) => fault.respond(ErrorForm::OAuth, StatusCode::UNAUTHORIZED),
+        }
     }
 }
 

@@ -3,10 +3,8 @@
 mod answer;
 mod request;
 
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,12 +12,11 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tower_service::Service;
 
 use self::request::Asked;
 use super::clients::Clients;
 use super::fault::Fault;
-use super::http::{ResponseFuture, read};
+use super::http::{read, service};
 use super::mint::{Mint, Order};
 use crate::clock::Clock;
 use crate::contract::TokenContract;
@@ -99,30 +96,20 @@ impl TokenEndpoint {
     }
 }
 
-impl<B> Service<Request<B>> for TokenEndpoint
-where
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = ResponseFuture;
+service!(TokenEndpoint);
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let inner = Arc::clone(&self.inner);
-        ResponseFuture::new(async move {
-            let (head, body) = request.into_parts();
-            let contract = &inner.contracts[0];
-            match inner.serve(&head, body).await {
-                Ok(response) => response,
-                Err(fault) => fault.respond(contract.errors, contract.refused),
-            }
-        })
+impl TokenEndpoint {
+    async fn answer<B>(self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let contract = &self.inner.contracts[0];
+        match self.inner.serve(&head, body).await {
+            Ok(response) => response,
+            Err(fault) => fault.respond(contract.errors, contract.refused),
+        }
     }
 }
 
