@@ -4,7 +4,7 @@
 //! Prints ratios of one run; `--test` makes it short.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::{Connection, SqliteConnection};
@@ -124,7 +124,7 @@ async fn in_memory(count: usize) -> World {
     World::new(store, tokens)
 }
 
-async fn on_sqlite(folder: &PathBuf, count: usize) -> World {
+async fn on_sqlite(folder: &Path, count: usize) -> World {
     let (url, tokens) = (format!("sqlite:{}", folder.join(count.to_string()).display()), tokens(count));
     let store = SqlStore::open(&url).await.expect("a file");
     let mut connection = SqliteConnection::connect(&url).await.expect("a file");
