@@ -1381,7 +1381,7 @@ async fn a_clock_that_jumps() {
     ring.refresh().await.unwrap();
     assert_eq!(signing(&ring), first);
 
-    assert_eq!(published(&ring), [first.clone()], "a machine that boots in 1970 makes no keys");
+    assert_eq!(published(&ring), std::slice::from_ref(&first), "a machine that boots in 1970 makes no keys");
 
     // A day in the far future, seen for a moment: there is a key that signs, and verifiers know it.
     for far in [NOW + 100 * 365 * 86_400, NOW, NOW + 40 * 86_400, i64::MAX, i64::MAX - 1, i64::MIN, 0, NOW] {
