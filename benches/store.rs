@@ -4,7 +4,7 @@
 //! Prints ratios of one run; `--test` makes it short.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::{Connection, SqliteConnection};

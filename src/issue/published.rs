@@ -90,7 +90,6 @@ impl fmt::Debug for JwksEndpoint {
 /// assert_eq!(response.headers()["content-type"], "application/json");
 /// # Ok(())
 /// # }
-/// # main().unwrap();
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
