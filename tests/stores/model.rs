@@ -42,7 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
         more.clone().prop_map(RevokeDigest),
         more.clone().prop_map(UseOnce),
         (few.clone(), more.clone()).prop_map(|(ring, number)| AddKey(ring, number)),
-        (few.clone(), more.clone()).prop_map(|(ring, number)| RemoveKeys(ring, number)),
+        (few, more).prop_map(|(ring, number)| RemoveKeys(ring, number)),
         Just(Reopen),
     ]
 }
