@@ -1,5 +1,5 @@
 //! Personal access tokens, looked up each time: what a request costs with few tokens in the store and with
-//! many, in memory, in a file of SQLite and, where TOWER_BEARER_POSTGRES names a server, on PostgreSQL.
+//! many, in a file of SQLite and, where TOWER_BEARER_POSTGRES names a server, on PostgreSQL.
 //!
 //! Prints ratios of one run; `--test` makes it short.
 
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sqlx::{Connection, SqliteConnection};
 use tokio::time::Instant;
 use tower_bearer::pat::PatFormat;
-use tower_bearer::store::{MemoryStore, PersonalToken, SqlStore, TokenDigest, TokenStore};
+use tower_bearer::store::{SqlStore, TokenDigest, TokenStore};
 use tower_bearer::verify::{PatVerifier, Verify};
 use tower_bearer::{Credential, Scheme};
 
@@ -113,17 +113,6 @@ fn rows(tokens: &[String], quote: [&str; 2]) -> Vec<String> {
     tokens.chunks(CHUNK).map(&mut statement).collect()
 }
 
-async fn in_memory(count: usize) -> World {
-    let (store, tokens) = (MemoryStore::new(), tokens(count));
-    for (number, token) in tokens.iter().enumerate() {
-        let owner = format!("auth0|6123{}", number / 10);
-        let mut row = PersonalToken::new(number.to_string(), owner, "pipeline", NOW, NOW + LIFETIME);
-        row.last_used = Some(NOW);
-        store.insert(digest(token), row).await.expect("memory");
-    }
-    World::new(store, tokens)
-}
-
 async fn on_sqlite(folder: &Path, count: usize) -> World {
     let (url, tokens) = (format!("sqlite:{}", folder.join(count.to_string()).display()), tokens(count));
     let store = SqlStore::open(&url).await.expect("a file");
@@ -171,12 +160,6 @@ async fn remove_postgres(server: &str, sizes: [usize; 3]) {
 async fn main() {
     let short = std::env::args().any(|argument| argument == "--test");
     let (sizes, rounds) = if short { ([10, 100, 1000], 1) } else { ([1000, 100_000, 1_000_000], 200) };
-
-    let mut worlds = Vec::new();
-    for count in sizes {
-        worlds.push(in_memory(count).await);
-    }
-    compare("memory", worlds, rounds).await;
 
     let folder = std::env::temp_dir().join(format!("tower-bearer-bench-{}", std::process::id()));
     std::fs::create_dir(&folder).expect("a folder");

@@ -29,20 +29,20 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     use Step::*;
-    let (few, more) = (0..3_u8, 0..8_u8);
+    let (few, more) = (|| 0..3_u8, || 0..8_u8);
     prop_oneof![
-        (more.clone(), few.clone()).prop_map(|(id, owner)| Insert(id, owner)),
-        (more.clone(), few.clone()).prop_map(|(id, owner)| Revoke(id, owner)),
-        (more.clone(), more.clone()).prop_map(|(id, time)| Touch(id, time)),
-        (few.clone(), few.clone(), more.clone()).prop_map(|(id, system, secret)| Put(id, system, secret)),
-        more.clone().prop_map(Begin),
-        (more.clone(), more.clone()).prop_map(|(spent, next)| Rotate(spent, next)),
-        (more.clone(), more.clone()).prop_map(|(spent, next)| Rotate(spent, next)),
-        more.clone().prop_map(End),
-        more.clone().prop_map(RevokeDigest),
-        more.clone().prop_map(UseOnce),
-        (few.clone(), more.clone()).prop_map(|(ring, number)| AddKey(ring, number)),
-        (few, more).prop_map(|(ring, number)| RemoveKeys(ring, number)),
+        (more(), few()).prop_map(|(id, owner)| Insert(id, owner)),
+        (more(), few()).prop_map(|(id, owner)| Revoke(id, owner)),
+        (more(), more()).prop_map(|(id, time)| Touch(id, time)),
+        (few(), few(), more()).prop_map(|(id, system, secret)| Put(id, system, secret)),
+        more().prop_map(Begin),
+        (more(), more()).prop_map(|(spent, next)| Rotate(spent, next)),
+        (more(), more()).prop_map(|(spent, next)| Rotate(spent, next)),
+        more().prop_map(End),
+        more().prop_map(RevokeDigest),
+        more().prop_map(UseOnce),
+        (few(), more()).prop_map(|(ring, number)| AddKey(ring, number)),
+        (few(), more()).prop_map(|(ring, number)| RemoveKeys(ring, number)),
         Just(Reopen),
     ]
 }

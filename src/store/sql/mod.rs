@@ -35,6 +35,8 @@ use crate::flight::detached;
 /// - What was begun is done: a caller who goes away leaves nothing half written.
 /// - An operation ends within 8 s: it waits 3 s for a connection and then 5 s for all of its statements. A
 ///   connection that does not answer is dropped, and another takes its place.
+/// - After an error, a change may have been made or not. A revocation whose commit was not answered is announced
+///   all the same.
 /// - On PostgreSQL, each machine hears what another revoked, as soon as that is committed. A machine that lost
 ///   the connection on which it hears notices within 5 s, and its remembered answers are void
 ///   ([`Revocations::forget_all`]) when it hears again, since it may have missed news; until then, they count
