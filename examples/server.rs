@@ -26,7 +26,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::{any, get};
 use axum::{Json, Router};
 use clap::Parser;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
@@ -43,6 +43,9 @@ use crate::issuing::Peer;
 /// Larger than any token that the verifier reads, so that the refusal of one that is too long comes
 /// from there, with a challenge, and not from the connection. A server behind a proxy needs far less.
 const MAX_HEAD_BYTES: u32 = 4 * 1024 * 1024;
+
+/// For the head of a request, the wait for it included: nobody holds a connection for nothing for long.
+const HEAD_DEADLINE: std::time::Duration = std::time::Duration::from_secs(120);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -159,7 +162,10 @@ async fn public(identity: Option<Identity>) -> Json<Value> {
 /// HTTP/1.1 and HTTP/2 on one port, without TLS.
 async fn serve(listener: TcpListener, app: Router) -> Result<(), Box<dyn Error>> {
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().max_buf_size(MAX_HEAD_BYTES as usize);
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(MAX_HEAD_BYTES as usize);
     http.http2().max_header_list_size(MAX_HEAD_BYTES);
     let mut terminated = signal(SignalKind::terminate())?;
     loop {

@@ -164,6 +164,13 @@ async fn two_bttns_three_ways_s0_c1_s0_c2_s0_s1_s0_s2() {
     let signer = JwtSigner::hmac(Algorithm::HS256, SECRET).unwrap();
     let unknown = json!({ "type": "api_key_token", "appId": "nobody", "exp": NOW + 60 });
     assert!(verify(signer.sign_claims("JWT", &unknown).unwrap()).await.is_err());
+    // An app signs what it likes; what it may is registered.
+    let own = json!({ "type": "api_key_token", "appId": "example-app", "exp": NOW + 60, "scope": "admin" });
+    let own = signer.sign_claims("JWT", &own).unwrap();
+    assert!(verify(own.clone()).await.unwrap().scopes().is_empty());
+    let app = Client::new("example-app", ClientSecret::hmac_key(SECRET)).of_system("two-bttns");
+    house.store.put_client(app.with_scopes(Scopes::parse("read").unwrap())).await.unwrap();
+    assert_eq!(verify(own).await.unwrap().scopes().to_string(), "read");
 }
 
 /// The vector of the contract: its secret, and its claims, byte for byte.
@@ -371,6 +378,7 @@ async fn oauth_errors_s3_s1_m_6749_2_m_6749_3_m_6749_5() {
         (form(&[grant, ("client_id", "nobody"), secret]), 401, "invalid_client"),
         (with(form(&[grant]), "authorization", &basic("spotnana-id", "x")), 401, "invalid_client"),
         (with(form(&[grant]), "authorization", "Basic !!!"), 401, "invalid_client"),
+        (with(with(form(&[grant]), "authorization", &good), "authorization", &good), 400, "invalid_request"),
         (with(form(&[grant]), "authorization", "Bearer abc"), 401, "invalid_client"),
         (form(&[("a", &"a".repeat(70_000))]), 413, "invalid_request"),
     ] {
@@ -547,6 +555,12 @@ async fn refresh_tokens_are_their_clients_and_expire() {
     let stranger = with(form(&fields), "authorization", &basic("gifthub-id", SECRET));
     let stranger = Answer::of(refreshing(&house).oneshot(stranger).await.unwrap()).await;
     assert_eq!((stranger.status, stranger.json()["error"].as_str()), (400, Some("invalid_grant")));
+    // Another system may have a client of that name.
+    let namesake = Client::new("spotnana-id", ClientSecret::random(&"b".repeat(40).as_str().into()).unwrap());
+    house.store.put_client(namesake.of_system("netbird")).await.unwrap();
+    let namesake = with(form(&fields), "authorization", &basic("spotnana-id", &"b".repeat(40)));
+    let namesake = Answer::of(refreshing(&house).oneshot(namesake).await.unwrap()).await;
+    assert_eq!((namesake.status, namesake.json()["error"].as_str()), (400, Some("invalid_grant")));
     let more = [fields[0], fields[1], ("scope", "read write")];
     assert_eq!(turn(&house, &more).await.json()["error"], "invalid_scope", "more than was granted");
     house.clock.advance(Duration::from_secs(30 * 24 * 3600));

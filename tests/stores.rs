@@ -46,6 +46,7 @@ on_each! {
     a_revoked_token_is_not_touched_and_not_revoked_again
     what_was_revoked_is_announced
     a_client_takes_the_place_of_its_namesake
+    a_list_of_clients_is_all_of_them
     each_form_of_a_secret_is_kept_atk_47
     passwords_are_known_of
     a_refresh_token_is_good_for_one_use
@@ -235,6 +236,25 @@ async fn a_client_takes_the_place_of_its_namesake(place: &Place) {
         let by_digest = store.clients.find_by_digest(digest("third")).await.unwrap();
         assert!(by_digest.len() == 1 && by_digest[0].system == "shop");
     }
+}
+
+async fn a_list_of_clients_is_all_of_them(place: &Place) {
+    let store = place.open().await;
+    let client = |id: &str| Client::new(id, ClientSecret::random(&id.into()).unwrap()).of_system("shop");
+    store.set_clients(vec![client("a"), client("b")]).await.unwrap();
+    store.set_clients(vec![client("b").with_subject("bob"), client("c")]).await.unwrap();
+    for store in [&store, &place.open().await] {
+        assert!(store.clients.find("a").await.unwrap().is_empty(), "it was removed");
+        assert!(store.clients.find_by_digest(digest("a")).await.unwrap().is_empty());
+        assert_eq!(store.clients.find("b").await.unwrap()[0].subject, "bob");
+        assert_eq!(store.clients.find("c").await.unwrap().len(), 1);
+    }
+    // Many machines that start at once, with the same list.
+    let all = [&store, &place.open().await];
+    let outcomes =
+        at_once(all, 10, |store, _| async move { store.set_clients(vec![client("c")]).await.is_ok() });
+    assert!(outcomes.await.into_iter().all(|done| done));
+    assert_eq!(store.clients.find("c").await.unwrap().len(), 1);
 }
 
 async fn each_form_of_a_secret_is_kept_atk_47(place: &Place) {

@@ -96,12 +96,13 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     pub pats: Option<PathBuf>,
 
-    /// Where tokens, clients and keys live: `memory`, `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`
+    /// Where tokens, clients and keys live; what one server revokes, all that share a store refuse, at the
+    /// latest after 30 s: `memory`, `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`
     /// [default: a file that goes with the server]
     #[arg(long, value_name = "STORE", value_parser = store)]
     pub(crate) store: Option<String>,
 
-    /// A file with the clients that may ask for tokens: a JSON array of {contract, id, secret, subject?,
+    /// A file with all the clients that may ask for tokens: a JSON array of {contract, id, secret, subject?,
     /// scopes?, jwks?}; contract is two-bttns, gifthub, botlhale, spotnana or netbird, and for botlhale the
     /// secret is the refresh token. A client with the scope offline_access gets a refresh token at
     /// /oauth2/token when it asks for that scope. Secrets of 32 characters or more are kept as digests,
@@ -144,7 +145,7 @@ fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, BadFlag> {
 /// What the flags come to.
 pub(crate) struct Setup {
     pub(crate) verifier: Schemes,
-    /// Set if tokens are issued here, with the verifier of them.
+    /// Set if tokens are issued here, with the verifier of those and no others.
     pub(crate) issuing: Option<(Issuing, Issuers)>,
     /// The clients that were made up, to be shown.
     pub(crate) made_up: Vec<Row>,
@@ -187,11 +188,14 @@ impl Flags {
             let (issuing, made_up) = self.issuing(&own_issuer, &audience).await?;
             let rules = |keys, audience: &str| self.rules(keys, audience);
             let [access, bot, app] = issuing.verifiers(rules).map_err(bad("--issuer or --audience"))?;
+            let issuers = |verifiers: Vec<JwtVerifier>| {
+                let jwts = Issuers::new(verifiers).and_then(|jwts| jwts.or_without_issuer(app.clone()));
+                jwts.map_err(bad("--issuer or --also-issuer"))
+            };
+            let own = issuers(vec![access.clone(), bot.clone()])?;
             verifiers.extend([access, bot]);
-            let jwts = Issuers::new(verifiers).and_then(|jwts| jwts.or_without_issuer(app));
-            let jwts = jwts.map_err(bad("--issuer or --also-issuer"))?;
-            setup.verifier = issuing.schemes(jwts.clone(), MAX_AGE).map_err(bad("--store"))?;
-            (setup.issuing, setup.made_up) = (Some((issuing, jwts)), made_up);
+            setup.verifier = issuing.schemes(issuers(verifiers)?, MAX_AGE).map_err(bad("--store"))?;
+            (setup.issuing, setup.made_up) = (Some((issuing, own)), made_up);
         } else if !verifiers.is_empty() {
             let jwts = Issuers::new(verifiers).map_err(bad("--issuer or --also-issuer"))?;
             setup.verifier = setup.verifier.bearer_jwt(jwts);

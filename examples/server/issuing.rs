@@ -40,6 +40,16 @@ fn peer(request: RequestHead<'_>) -> Option<IpAddr> {
     request.extensions.get::<Peer>().map(|peer| peer.0)
 }
 
+/// Limits failures with personal access tokens: guesses at a signature need no counting.
+fn limit_personal(prefix: String) -> LimitFailuresLayer {
+    LimitFailuresLayer::new(peer).only(move |request| {
+        let value = request.headers.get("authorization").and_then(|value| value.to_str().ok());
+        value.and_then(|value| value.split_once(' ')).is_some_and(|(scheme, token)| {
+            scheme.eq_ignore_ascii_case("token") || token.trim_start().starts_with(&prefix)
+        })
+    })
+}
+
 /// One store in all its roles.
 #[derive(Clone)]
 pub(crate) struct Stores {
@@ -53,15 +63,14 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    /// Opens what a flag names, or a file that goes with the server, and registers the clients.
+    /// Opens what a flag names, or a file that goes with the server, and registers these clients alone.
     pub(crate) async fn open(flag: Option<&str>, clients: &[Row]) -> Result<Self, Box<dyn Error>> {
+        let registered = clients.iter().map(Row::client).collect::<Result<Vec<_>, _>>()?;
         let mut temporary = None;
         let url = match flag {
             Some("memory") => {
                 let store = MemoryStore::new();
-                for row in clients {
-                    store.put_client(row.client()?).await.map_err(plain)?;
-                }
+                store.set_clients(registered).await.map_err(plain)?;
                 return Ok(Self::of(store, None));
             }
             Some(url) => url.to_owned(),
@@ -71,9 +80,7 @@ impl Stores {
             }
         };
         let store = SqlStore::open(&url).await?;
-        for row in clients {
-            store.put_client(row.client()?).await.map_err(plain)?;
-        }
+        store.set_clients(registered).await.map_err(plain)?;
         Ok(Self::of(store, temporary))
     }
 
@@ -108,6 +115,8 @@ pub(crate) struct Issuing {
     /// Signs Botlhale's id tokens, which are of another issuer, with the one algorithm that Cognito has.
     bot_ring: KeyRing,
     format: PatFormat,
+    /// Shared by all routes that take a personal access token.
+    personal_failures: LimitFailuresLayer,
 }
 
 impl Issuing {
@@ -125,8 +134,17 @@ impl Issuing {
         let (ring, bot_ring) = (ring("access", Algorithm::ES256), ring("botlhale", Algorithm::RS256));
         ring.refresh().await.map_err(plain)?;
         bot_ring.refresh().await.map_err(plain)?;
-        let (issuer, audience) = (issuer.to_owned(), audience.to_owned());
-        Ok(Self { stores, issuer, audience, clock, ring, bot_ring, format: PatFormat::netbird() })
+        let format = PatFormat::netbird();
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            audience: audience.to_owned(),
+            personal_failures: limit_personal(format.prefix().to_owned()),
+            stores,
+            clock,
+            ring,
+            bot_ring,
+            format,
+        })
     }
 
     pub(crate) fn issuer(&self) -> &str {
@@ -186,15 +204,8 @@ impl Issuing {
         Ok(Schemes::new().bearer_jwt(revocable).bearer_prefixed(prefix, personal.clone()).token(personal))
     }
 
-    /// Limits failures with personal access tokens: guesses at a signature need no counting.
     pub(crate) fn limit_personal(&self) -> LimitFailuresLayer {
-        let prefix = self.format.prefix().to_owned();
-        LimitFailuresLayer::new(peer).only(move |request| {
-            let value = request.headers.get("authorization").and_then(|value| value.to_str().ok());
-            value.and_then(|value| value.split_once(' ')).is_some_and(|(scheme, token)| {
-                scheme.eq_ignore_ascii_case("token") || token.trim_start().starts_with(&prefix)
-            })
-        })
+        self.personal_failures.clone()
     }
 
     /// The endpoints. `strict` verifies without remembering; `authenticate` guards the management of tokens.
@@ -235,7 +246,7 @@ impl Issuing {
             .with_clock(self.clock);
         let apps =
             RevocableVerifier::new(self.app_rules()?.build()?, Arc::clone(&stores.revocations), MAX_AGE);
-        let limited = LimitFailuresLayer::new(peer);
+        let limited = LimitFailuresLayer::new(peer).with_responder(Message::new(Challenge::new()));
         let endpoints = Router::new()
             .route_service(
                 "/api/authentication/token",
@@ -258,8 +269,9 @@ impl Issuing {
             .route_service("/oauth2/introspect", limited.layer(introspect))
             .route_service("/oauth2/revoke", limited.layer(revoke));
 
-        let personal =
-            PatEndpoint::new(self.format.clone(), Arc::clone(&stores.tokens)).with_clock(self.clock);
+        let personal = PatEndpoint::new(self.format.clone(), Arc::clone(&stores.tokens))
+            .for_issuers([&self.issuer])
+            .with_clock(self.clock);
         let guard = authenticate.with_responder(Message::new(Challenge::new()));
         let management = Router::new()
             .route_service("/api/users/{user}/tokens", personal.clone())
@@ -267,11 +279,13 @@ impl Issuing {
             .layer(guard)
             .layer(self.limit_personal().with_responder(Message::new(Challenge::new())));
 
+        let metadata = self.metadata(address)?;
+        let [at_oauth, at_openid] = metadata.paths();
         let published = Router::new()
             .route_service("/.well-known/jwks.json", JwksEndpoint::new([self.ring.clone()]))
             .route_service("/botlhale/.well-known/jwks.json", JwksEndpoint::new([self.bot_ring.clone()]))
-            .route_service("/.well-known/oauth-authorization-server", self.metadata(address)?)
-            .route_service("/.well-known/openid-configuration", self.metadata(address)?);
+            .route_service(&at_oauth, metadata.clone())
+            .route_service(&at_openid, metadata);
         Ok(endpoints.merge(management).merge(published))
     }
 

@@ -80,6 +80,10 @@ impl Clients {
     /// The three ways of RFC 6749 §2.3.1 and RFC 7523 §2.2, one of them in a request (RFC 6749 §2.3).
     pub(super) async fn authenticate(&self, headers: &HeaderMap, form: &Form) -> Result<Client, Fault> {
         let by_header = headers.contains_key(AUTHORIZATION);
+        // RFC 9110 §5.3: the field is not a list.
+        if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(Fault::Request("expected one Authorization header"));
+        }
         let by_secret = form.get("client_secret").is_some();
         let assertion = form.get("client_assertion");
         let by_key = assertion.is_some() || form.get("client_assertion_type").is_some();
@@ -140,9 +144,11 @@ impl Clients {
     }
 
     async fn by_password(&self, candidates: Vec<Client>, secret: Secret) -> Option<Client> {
-        let _turn = self.turns.acquire().await.ok()?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
         let decoy = Arc::clone(&self.decoy);
         let compared = blocking(move || {
+            // It ends with the work, whether or not somebody still waits.
+            let _turn = turn;
             if candidates.is_empty() {
                 let decoy = decoy.get_or_init(|| ClientSecret::password(&Secret::from("decoy")).ok());
                 decoy.as_ref().map(|decoy| decoy.matches(&secret));

@@ -18,7 +18,7 @@ use super::http::{json as answer, read, service};
 use crate::clock::{Clock, SharedClock};
 use crate::error::{BoxError, ConfigError};
 use crate::identity::Identity;
-use crate::jose::random;
+use crate::jose::{Malformed, Reader, random};
 use crate::pat::PatFormat;
 use crate::rejection::Rejection;
 use crate::store::{PersonalToken, TokenDigest, TokenStore};
@@ -42,7 +42,8 @@ const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 /// 1. It stands behind [`AuthenticateLayer`](crate::AuthenticateLayer): without an [`Identity`] in the request's
 ///    extensions, the answer is a 401.
 /// 2. A caller manages the tokens of its own subject; those of any other user are a 403.
-/// 3. A token has the scopes of the caller who makes it, and no more. It is good for 1 to 365 days.
+/// 3. A token has the scopes of the caller who makes it, and no more. It is good for 1 to 365 days, whatever the
+///    lifetime of the token that made it: whoever revokes one looks at the list for others.
 /// 4. Errors are `{"message":…,"code":…}`: 400 for what is no JSON, 422 for what does not fit, 503 when the
 ///    store cannot answer. Answers are not stored by anybody.
 ///
@@ -52,13 +53,21 @@ const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 pub struct PatEndpoint {
     format: PatFormat,
     store: Arc<dyn TokenStore>,
+    issuers: Option<Arc<[String]>>,
     clock: SharedClock,
 }
 
 impl PatEndpoint {
     /// Tokens of this format, in this store.
     pub fn new(format: PatFormat, store: impl TokenStore) -> Self {
-        Self { format, store: Arc::new(store), clock: SharedClock::default() }
+        Self { format, store: Arc::new(store), issuers: None, clock: SharedClock::default() }
+    }
+
+    /// Lets callers with a token of these issuers manage tokens, and those with a personal one, but nobody
+    /// else: two issuers may have different people of one name.
+    pub fn for_issuers(mut self, issuers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.issuers = Some(issuers.into_iter().map(Into::into).collect());
+        self
     }
 
     /// The clock that dates are taken from.
@@ -75,7 +84,9 @@ impl PatEndpoint {
         let (head, body) = request.into_parts();
         let (user, id) = target(head.uri.path()).ok_or(Problem::NotFound)?;
         let caller = head.extensions.get::<Identity>().ok_or(Problem::Unauthorized)?;
-        if caller.subject() != user || user.is_empty() {
+        // No store has a name with a zero byte in it.
+        let named = !user.is_empty() && !user.contains('\0');
+        if caller.subject() != user || !named || !self.knows(caller) {
             return Err(Problem::Forbidden);
         }
         match (&head.method, id) {
@@ -96,13 +107,25 @@ impl PatEndpoint {
         }
     }
 
+    fn knows(&self, caller: &Identity) -> bool {
+        let Some(issuers) = &self.issuers else { return true };
+        caller.detail::<PersonalToken>().is_some()
+            || caller.issuer().is_some_and(|issuer| issuers.iter().any(|known| known == issuer))
+    }
+
     async fn find(&self, user: &str, id: &str) -> Result<PersonalToken, Problem> {
         let tokens = self.store.list(user).await.map_err(Problem::Unavailable)?;
         tokens.into_iter().find(|token| token.id == id).ok_or(Problem::NotFound)
     }
 
     async fn create(&self, caller: &Identity, body: Bytes) -> Result<Value, Problem> {
-        let body: Value = serde_json::from_slice(&body).map_err(|_| Problem::Json)?;
+        // Each member once: of two, somebody else may read the other.
+        let text = std::str::from_utf8(&body).map_err(|_| Problem::Json)?;
+        Reader::check_object(text).map_err(|malformed| match malformed {
+            Malformed::Json if serde_json::from_str::<Value>(text).is_ok() => Problem::Field("name"),
+            _ => Problem::Json,
+        })?;
+        let body: Value = serde_json::from_str(text).map_err(|_| Problem::Json)?;
         let name = body.get("name").and_then(Value::as_str).ok_or(Problem::Field("name"))?.trim();
         if name.is_empty() || name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control) {
             return Err(Problem::Field("name"));

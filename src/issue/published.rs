@@ -85,6 +85,9 @@ impl fmt::Debug for JwksEndpoint {
 /// assert_eq!(document["issuer"], "https://issuer.example");
 /// assert_eq!(document.get("scopes_supported"), None, "an empty list is left out");
 /// assert!(MetadataEndpoint::new("https://issuer.example/?a=b").is_err());
+/// let paths = MetadataEndpoint::new("https://issuer.example/tenant")?.paths();
+/// assert_eq!(paths[0], "/.well-known/oauth-authorization-server/tenant");
+/// assert_eq!(paths[1], "/tenant/.well-known/openid-configuration");
 ///
 /// let response = metadata.oneshot(Request::new(())).await.unwrap();
 /// assert_eq!(response.headers()["content-type"], "application/json");
@@ -120,6 +123,18 @@ impl MetadataEndpoint {
             Arc::make_mut(&mut self.members).insert(name.into(), value);
         }
         self
+    }
+
+    /// The paths at which clients look for it: RFC 8414 §3.1 puts the well-known part in front of the issuer's own
+    /// path, OpenID Connect Discovery 1.0 §4.1 behind it.
+    pub fn paths(&self) -> [String; 2] {
+        let issuer = self.members.get("issuer").and_then(Value::as_str).unwrap_or_default();
+        let path = issuer.parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
+        let path = path.trim_end_matches('/');
+        [
+            format!("/.well-known/oauth-authorization-server{path}"),
+            format!("{path}/.well-known/openid-configuration"),
+        ]
     }
 
     /// The document.

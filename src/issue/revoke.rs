@@ -85,7 +85,7 @@ impl RevocationEndpoint {
         if let Some(store) = &self.desk.refresh {
             let found = store.find(TokenDigest::of(token)?).await.map_err(Fault::Unavailable)?;
             if let Some(grant) = found {
-                if grant.client_id != client.id {
+                if !grant.is_of(client) {
                     return Err(Fault::Unauthorized);
                 }
                 let until = self.desk.clock.now().checked_add(FOREVER).unwrap_or(grant.expires_at);
@@ -112,12 +112,16 @@ impl RevocationEndpoint {
     }
 }
 
-/// A token is the client's that it was given to, or else the one's that it speaks of.
+/// A token is the client's that it speaks of and was given to, where it says so. Two systems may have a client of
+/// one id, which their subjects tell apart.
 fn is_of(client: &Client, identity: &Identity) -> bool {
-    let given_to = ["client_id", "appId"].into_iter().find_map(|name| identity.claim(name)?.as_str());
-    match given_to {
-        Some(id) => id == client.id,
-        None => identity.subject() == client.subject,
+    let named = |name| identity.claim(name).and_then(|id| id.as_str());
+    match (named("appId"), named("client_id")) {
+        // It speaks of the app.
+        (Some(app), _) => {
+            app == client.id && client.secret().is_some_and(|own| own.signing_secret().is_some())
+        }
+        (None, given_to) => given_to.is_none_or(|id| id == client.id) && identity.subject() == client.subject,
     }
 }
 

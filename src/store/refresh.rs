@@ -10,6 +10,8 @@ use crate::scope::Scopes;
 pub struct RefreshGrant {
     /// The grant that began it all; every refresh token that came of it, by rotation, has the same.
     pub grant_id: String,
+    /// The [system](super::Client::system) of the client that it was given to.
+    pub system: String,
     /// To whom it was given.
     pub client_id: String,
     /// Whom its tokens speak of.
@@ -31,7 +33,27 @@ impl RefreshGrant {
         expires_at: SystemTime,
     ) -> Self {
         let (grant_id, client_id, subject) = (grant_id.into(), client_id.into(), subject.into());
-        Self { grant_id, client_id, subject, scopes: Scopes::none(), expires_at, spent: false }
+        Self {
+            grant_id,
+            system: String::new(),
+            client_id,
+            subject,
+            scopes: Scopes::none(),
+            expires_at,
+            spent: false,
+        }
+    }
+
+    /// The system of the client.
+    #[must_use]
+    pub fn of_system(mut self, system: impl Into<String>) -> Self {
+        self.system = system.into();
+        self
+    }
+
+    /// True if it was given to this client.
+    pub(crate) fn is_of(&self, client: &super::Client) -> bool {
+        (&self.system, &self.client_id) == (&client.system, &client.id)
     }
 
     /// What it may be granted.

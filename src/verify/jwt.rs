@@ -125,7 +125,11 @@ impl Inner {
         if !key.verify(token) {
             return Err(Refused::Signature.into());
         }
-        Ok(self.rules.identify(claims, payload)?)
+        let identity = self.rules.identify(claims, payload)?;
+        Ok(match &key.scopes {
+            Some(scopes) => identity.scopes(scopes.clone()),
+            None => identity,
+        })
     }
 
     /// Goes on with a token whose key had to be waited for; it is read and judged again, since time

@@ -11,6 +11,7 @@ use crate::error::{BoxError, ConfigError};
 use crate::eventual::Eventual;
 use crate::jose::{self, Compact, Header, KeySet, Material, NoKey, Reader, Scalar, VerifyingKey, parse_set};
 use crate::rejection::Rejection;
+use crate::scope::Scopes;
 use crate::secret::Secret;
 #[cfg(feature = "remote")]
 use crate::transport::Transport;
@@ -215,6 +216,13 @@ impl fmt::Debug for Keys {
 pub trait KeyLookup: Send + Sync + 'static {
     /// The secret of `value`, `None` if nobody has that value, an error if that cannot be told now.
     fn find(&self, value: &str) -> Eventual<Result<Option<Secret>, BoxError>>;
+
+    /// What the holder of that secret may grant, asked after it was found: these take the place of the scopes
+    /// in the token, which the holder wrote. `None`, as it is unless said otherwise, leaves them.
+    fn scopes(&self, value: &str) -> Option<Scopes> {
+        let _ = value;
+        None
+    }
 }
 
 /// A lookup at hand: any function from a value to its secret.
@@ -242,21 +250,22 @@ impl ByClaim {
         }
         // A value out of bounds is not looked up, and found to be nobody's.
         let value = string_claim(payload, &self.claim).filter(|value| value.len() <= MAX_LOOKUP_BYTES);
-        let Some(value) = value else { return Eventual::now(self.chosen(Ok(None))) };
+        let Some(value) = value else { return Eventual::now(self.chosen(Ok(None), "")) };
         match self.lookup.find(&value).try_now() {
-            Ok(found) => Eventual::now(self.chosen(found)),
+            Ok(found) => Eventual::now(self.chosen(found, &value)),
             Err(later) => {
                 let keys = Arc::clone(self);
-                Eventual::later(async move { keys.chosen(later.await) })
+                Eventual::later(async move { keys.chosen(later.await, &value) })
             }
         }
     }
 
-    fn chosen(&self, found: Result<Option<Secret>, BoxError>) -> Result<ChosenKey, Rejection> {
+    fn chosen(&self, found: Result<Option<Secret>, BoxError>, value: &str) -> Result<ChosenKey, Rejection> {
         let found = found.map_err(|error| Rejection::unavailable().with_source(error))?;
         // A secret too weak to be one is nobody's: who holds it learns no more than a stranger does.
         let set = found.and_then(|secret| self.set_of(Material::Hmac(secret)).ok());
-        Ok(ChosenKey { set: set.unwrap_or_else(|| Arc::clone(&self.nobody)), index: 0 })
+        let scopes = set.as_ref().and_then(|_| self.lookup.scopes(value));
+        Ok(ChosenKey { set: set.unwrap_or_else(|| Arc::clone(&self.nobody)), index: 0, scopes })
     }
 
     fn set_of(&self, secret: Material) -> Result<Arc<KeySet>, ConfigError> {
@@ -284,6 +293,8 @@ fn string_claim(payload: &str, wanted: &str) -> Option<String> {
 pub(super) struct ChosenKey {
     set: Arc<KeySet>,
     index: usize,
+    /// What its holder may grant, where a token does not decide that.
+    pub(super) scopes: Option<Scopes>,
 }
 
 impl ChosenKey {
@@ -292,7 +303,7 @@ impl ChosenKey {
         algorithm: Algorithm,
         key_id: Option<&str>,
     ) -> Result<Self, NoKey> {
-        set.select(algorithm, key_id).map(|index| Self { set: Arc::clone(set), index })
+        set.select(algorithm, key_id).map(|index| Self { set: Arc::clone(set), index, scopes: None })
     }
 
     pub(super) fn verify(&self, token: &Compact<'_>) -> bool {

@@ -30,10 +30,15 @@ pub(crate) struct Opened {
     pub(crate) void: Arc<dyn RevocationStore>,
     pub(crate) keys: Arc<dyn KeyStore>,
     put: Arc<dyn Fn(Client) -> Stored<()> + Send + Sync>,
+    set: Arc<dyn Fn(Vec<Client>) -> Stored<()> + Send + Sync>,
 }
 
 impl Opened {
-    fn new<S>(store: S, put: impl Fn(&S, Client) -> Stored<()> + Send + Sync + 'static) -> Self
+    fn new<S>(
+        store: S,
+        put: impl Fn(&S, Client) -> Stored<()> + Send + Sync + 'static,
+        set: impl Fn(&S, Vec<Client>) -> Stored<()> + Send + Sync + 'static,
+    ) -> Self
     where
         S: TokenStore + ClientStore + RefreshStore + RevocationStore + KeyStore + Clone,
     {
@@ -43,8 +48,16 @@ impl Opened {
             refresh: Arc::new(store.clone()),
             void: Arc::new(store.clone()),
             keys: Arc::new(store.clone()),
-            put: Arc::new(move |client| put(&store, client)),
+            put: {
+                let store = store.clone();
+                Arc::new(move |client| put(&store, client))
+            },
+            set: Arc::new(move |clients| set(&store, clients)),
         }
+    }
+
+    pub(crate) fn set_clients(&self, clients: Vec<Client>) -> Stored<()> {
+        (self.set)(clients)
     }
 
     pub(crate) fn put_client(&self, client: Client) -> Stored<()> {
@@ -55,8 +68,10 @@ impl Opened {
 impl Place {
     pub(crate) async fn open(&self) -> Opened {
         match self {
-            Self::Memory(store) => Opened::new(store.clone(), MemoryStore::put_client),
-            _ => Opened::new(self.open_sql().await, SqlStore::put_client),
+            Self::Memory(store) => {
+                Opened::new(store.clone(), MemoryStore::put_client, MemoryStore::set_clients)
+            }
+            _ => Opened::new(self.open_sql().await, SqlStore::put_client, SqlStore::set_clients),
         }
     }
 

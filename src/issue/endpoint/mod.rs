@@ -185,7 +185,7 @@ impl Inner {
         let spent = TokenDigest::of(asked.refresh_token()?)?;
         let grant = store.find(spent).await.map_err(Fault::Unavailable)?.ok_or(Fault::Grant)?;
         let now = self.clients.now();
-        if grant.client_id != client.id || grant.expires_at <= now {
+        if !grant.is_of(&client) || grant.expires_at <= now {
             return Err(Fault::Grant);
         }
         // RFC 6749 §6: not more than was granted; RFC 9700: nor more than the client may have by now.
@@ -217,8 +217,9 @@ impl Inner {
     ) -> Result<(String, String), Fault> {
         let (grant_id, token, now) = (secret()?, secret()?, self.clients.now());
         let expires_at = now.checked_add(REFRESH_LIFETIME).unwrap_or(now);
-        let grant =
-            RefreshGrant::new(&grant_id, &client.id, &client.subject, expires_at).with_scopes(scopes.clone());
+        let grant = RefreshGrant::new(&grant_id, &client.id, &client.subject, expires_at)
+            .of_system(&client.system)
+            .with_scopes(scopes.clone());
         store.begin(TokenDigest::of(&token)?, grant).await.map_err(Fault::Unavailable)?;
         Ok((grant_id, token))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::pool::{Row, Value};
+use super::pool::{Connection, Row, Value};
 use super::{Shared, SqlStore, names};
 use crate::error::BoxError;
 use crate::eventual::Eventual;
@@ -14,6 +14,7 @@ const FIND: &str = "SELECT system, id, subject, scopes, secret, jwks FROM bearer
 const FIND_BY_DIGEST: &str =
     "SELECT system, id, subject, scopes, secret, jwks FROM bearer_clients WHERE secret_digest = $1";
 const ANY_PASSWORD: &str = "SELECT id FROM bearer_clients WHERE is_password = 1 LIMIT 1";
+const REMOVE_ALL: &str = "DELETE FROM bearer_clients";
 const PUT: &str = "INSERT INTO bearer_clients
     (id, system, subject, scopes, secret, secret_digest, is_password, jwks)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -25,26 +26,43 @@ impl SqlStore {
     /// Registers a client, in the place of the one of the same system and id. It is durable before this answers.
     pub fn put_client(&self, client: Client) -> Stored<()> {
         self.ask(|shared| async move {
-            let texts =
-                [client.id.as_str(), &client.system, &client.subject, client.jwks().unwrap_or_default()];
-            names::keep(&texts)?;
             shared.note(&client);
-            let (scopes, secret) = (client.scopes.to_string(), client.secret().map(ClientSecret::to_stored));
-            let digest = client.secret().and_then(ClientSecret::digest);
-            let values = [
-                (&client.id).into(),
-                (&client.system).into(),
-                (&client.subject).into(),
-                (&scopes).into(),
-                Value::Bytes(secret.as_ref().map(Secret::expose)),
-                Value::Bytes(digest.as_ref().map(|digest| &digest.as_bytes()[..])),
-                i64::from(has_password(&client)).into(),
-                Value::Text(client.jwks()),
-            ];
-            shared.pool.writer().await?.execute(PUT, &values).await?;
-            Ok(())
+            put(&mut shared.pool.writer().await?, &client).await
         })
     }
+
+    /// Registers these clients and no others: whoever is not among them may ask for nothing any more. All of
+    /// it is done, or nothing.
+    pub fn set_clients(&self, clients: Vec<Client>) -> Stored<()> {
+        self.ask(|shared| async move {
+            clients.iter().for_each(|client| shared.note(client));
+            let mut connection = shared.pool.transaction().await?;
+            connection.execute(REMOVE_ALL, &[]).await?;
+            for client in &clients {
+                put(&mut connection, client).await?;
+            }
+            connection.commit().await
+        })
+    }
+}
+
+async fn put(connection: &mut Connection, client: &Client) -> Result<(), BoxError> {
+    let texts = [client.id.as_str(), &client.system, &client.subject, client.jwks().unwrap_or_default()];
+    names::keep(&texts)?;
+    let (scopes, secret) = (client.scopes.to_string(), client.secret().map(ClientSecret::to_stored));
+    let digest = client.secret().and_then(ClientSecret::digest);
+    let values = [
+        (&client.id).into(),
+        (&client.system).into(),
+        (&client.subject).into(),
+        (&scopes).into(),
+        Value::Bytes(secret.as_ref().map(Secret::expose)),
+        Value::Bytes(digest.as_ref().map(|digest| &digest.as_bytes()[..])),
+        i64::from(has_password(client)).into(),
+        Value::Text(client.jwks()),
+    ];
+    connection.execute(PUT, &values).await?;
+    Ok(())
 }
 
 impl ClientStore for SqlStore {

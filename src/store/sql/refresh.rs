@@ -12,11 +12,12 @@ use crate::eventual::Eventual;
 use crate::scope::Scopes;
 use crate::store::{RefreshGrant, RefreshStore, Rotation, Stored, TokenDigest};
 
-const INSERT_GRANT: &str = "INSERT INTO bearer_grants (grant_id, client_id, subject, scopes, expires_at)
-    VALUES ($1, $2, $3, $4, $5)";
+const INSERT_GRANT: &str =
+    "INSERT INTO bearer_grants (grant_id, client_id, subject, scopes, expires_at, system)
+    VALUES ($1, $2, $3, $4, $5, $6)";
 const INSERT: &str =
     "INSERT INTO bearer_refresh (digest, grant_id, expires_at, spent) VALUES ($1, $2, $3, 0)";
-const FIND: &str = "SELECT g.grant_id, g.client_id, g.subject, g.scopes, r.expires_at, r.spent
+const FIND: &str = "SELECT g.grant_id, g.system, g.client_id, g.subject, g.scopes, r.expires_at, r.spent
     FROM bearer_refresh r JOIN bearer_grants g ON g.grant_id = r.grant_id WHERE r.digest = $1";
 /// A grant lives as long as the last of its tokens.
 const PROLONG: &str = "UPDATE bearer_grants
@@ -29,7 +30,7 @@ pub(super) const END: &str = "DELETE FROM bearer_refresh WHERE grant_id = $1";
 impl RefreshStore for SqlStore {
     fn begin(&self, digest: TokenDigest, grant: RefreshGrant) -> Stored<()> {
         self.ask(|shared| async move {
-            names::keep(&[&grant.grant_id, &grant.client_id, &grant.subject])?;
+            names::keep(&[&grant.grant_id, &grant.system, &grant.client_id, &grant.subject])?;
             let (id, scopes) = (&grant.grant_id, grant.scopes.to_string());
             let mut connection = shared.pool.transaction().await?;
             let values = [
@@ -38,6 +39,7 @@ impl RefreshStore for SqlStore {
                 (&grant.subject).into(),
                 (&scopes).into(),
                 grant.expires_at.into(),
+                (&grant.system).into(),
             ];
             connection.execute(INSERT_GRANT, &values).await?;
             connection.execute(INSERT, &[(&digest).into(), id.into(), grant.expires_at.into()]).await?;
@@ -111,6 +113,7 @@ async fn end(
 fn grant(row: &Row) -> Result<RefreshGrant, BoxError> {
     Ok(RefreshGrant {
         grant_id: row.text("grant_id")?,
+        system: row.text("system")?,
         client_id: row.text("client_id")?,
         subject: row.text("subject")?,
         scopes: Scopes::parse(&row.text("scopes")?)?,

@@ -43,6 +43,7 @@ const VERSION: [&[&str]; 1] = [&[
     "CREATE INDEX bearer_clients_by_digest ON bearer_clients (secret_digest)",
     "CREATE TABLE bearer_grants (
         grant_id TEXT NOT NULL PRIMARY KEY,
+        system TEXT NOT NULL,
         client_id TEXT NOT NULL,
         subject TEXT NOT NULL,
         scopes TEXT NOT NULL,
