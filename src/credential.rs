@@ -29,6 +29,18 @@ impl Scheme {
         }
     }
 
+    /// What stands behind this scheme's name and one or more spaces, if that begins the line.
+    fn token_in(self, line: &[u8]) -> Option<(Self, &[u8])> {
+        let (name, mut rest) = line.split_at_checked(self.name().len())?;
+        if !name.eq_ignore_ascii_case(self.name().as_bytes()) || rest.first() != Some(&b' ') {
+            return None;
+        }
+        while let [b' ', behind @ ..] = rest {
+            rest = behind;
+        }
+        (!rest.is_empty()).then_some((self, rest))
+    }
+
     fn from_name(name: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|scheme| name.eq_ignore_ascii_case(scheme.name().as_bytes()))
     }
@@ -109,6 +121,15 @@ impl FromIterator<Scheme> for SchemeSet {
 pub struct Credential<'a> {
     scheme: Scheme,
     token: Cow<'a, str>,
+    /// No verifier remembers it: whoever asks again gets the same answer.
+    unknown: bool,
+}
+
+/// What stands in the header, not yet known to be a token.
+#[derive(Clone, Copy)]
+pub(crate) struct Presented<'a> {
+    pub(crate) scheme: Scheme,
+    pub(crate) token: &'a [u8],
 }
 
 impl<'a> Credential<'a> {
@@ -126,20 +147,12 @@ impl<'a> Credential<'a> {
     ///   behind it.
     /// - [`UnsupportedScheme`](crate::RejectionKind::UnsupportedScheme): any other scheme.
     pub fn from_headers(headers: &'a HeaderMap) -> Result<Option<Self>, Rejection> {
-        let mut lines = headers.get_all(AUTHORIZATION).iter();
-        let Some(line) = lines.next() else { return Ok(None) };
-        if lines.next().is_some() {
-            return Err(malformed("more than one Authorization header"));
-        }
-        if headers.contains_key(CONNECTION) && is_hop_by_hop(headers) {
-            return Err(malformed("the Connection header names Authorization"));
-        }
-        Self::parse(line.as_bytes()).map(Some)
+        Presented::from_headers(headers)?.map(Presented::check).transpose()
     }
 
     /// A credential that did not come from a header. The token is taken as it is.
     pub fn new(scheme: Scheme, token: impl Into<Cow<'a, str>>) -> Self {
-        Self { scheme, token: token.into() }
+        Self { scheme, token: token.into(), unknown: false }
     }
 
     /// The scheme.
@@ -154,10 +167,50 @@ impl<'a> Credential<'a> {
 
     /// The same credential, with a token of its own.
     pub fn into_owned(self) -> Credential<'static> {
-        Credential { scheme: self.scheme, token: Cow::Owned(self.token.into_owned()) }
+        let Self { scheme, token, unknown } = self;
+        Credential { scheme, token: Cow::Owned(token.into_owned()), unknown }
+    }
+
+    /// To be verified: a verifier was asked whether it remembers this one.
+    pub(crate) fn not_remembered(mut self) -> Self {
+        self.unknown = true;
+        self
+    }
+
+    /// True if it was looked for before, among what the verifier remembers, and is not there.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.unknown
+    }
+}
+
+impl<'a> Presented<'a> {
+    /// See [`Credential::from_headers`]; all but the form of the token is judged.
+    pub(crate) fn from_headers(headers: &'a HeaderMap) -> Result<Option<Self>, Rejection> {
+        let Some(line) = headers.get(AUTHORIZATION) else { return Ok(None) };
+        // Only where some name has several lines may this one have.
+        if headers.len() > headers.keys_len() && headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(malformed("more than one Authorization header"));
+        }
+        if headers.contains_key(CONNECTION) && is_hop_by_hop(headers) {
+            return Err(malformed("the Connection header names Authorization"));
+        }
+        Self::parse(line.as_bytes()).map(Some)
+    }
+
+    /// The credential.
+    pub(crate) fn check(self) -> Result<Credential<'a>, Rejection> {
+        match std::str::from_utf8(self.token) {
+            Ok(token) if is_token68(token.as_bytes()) => {
+                Ok(Credential { scheme: self.scheme, token: Cow::Borrowed(token), unknown: false })
+            }
+            _ => Err(malformed("the token has a character that tokens cannot have")),
+        }
     }
 
     fn parse(line: &'a [u8]) -> Result<Self, Rejection> {
+        if let Some((scheme, token)) = Scheme::ALL.into_iter().find_map(|scheme| scheme.token_in(line)) {
+            return Ok(Self { scheme, token });
+        }
         let name_len = line.iter().take_while(|byte| is_tchar(**byte)).count();
         let (name, rest) = line.split_at(name_len);
         if name.is_empty() || !matches!(rest.first(), None | Some(b' ')) {
@@ -170,10 +223,7 @@ impl<'a> Credential<'a> {
             None if names_another_credential(rest) => Err(malformed("two credentials in one header")),
             None => Err(Rejection::unsupported_scheme()),
             Some(_) if token.is_empty() => Err(malformed("the token is missing")),
-            Some(scheme) => match std::str::from_utf8(token) {
-                Ok(token) if is_token68(token.as_bytes()) => Ok(Self::new(scheme, token)),
-                _ => Err(malformed("the token has a character that tokens cannot have")),
-            },
+            Some(scheme) => Ok(Self { scheme, token }),
         }
     }
 }
@@ -218,10 +268,14 @@ const fn is_tchar(byte: u8) -> bool {
 fn is_token68(token: &[u8]) -> bool {
     let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
     let body = &token[..token.len() - padding];
-    !body.is_empty()
-        && body.iter().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
-        })
+    // Without a branch for each byte, so that many are looked at in one step.
+    let other = body.iter().fold(0, |other, &byte| {
+        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        // `+ , - . /` and the digits follow each other.
+        let digit = (byte.wrapping_sub(b'+') < 15) & (byte != b',');
+        other | u8::from(!(letter | digit | (byte == b'_') | (byte == b'~')))
+    });
+    !body.is_empty() && other == 0
 }
 
 #[cfg(test)]

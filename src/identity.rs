@@ -116,7 +116,7 @@ impl Identity {
     }
 
     /// About how many bytes it holds. Values that were attached are not counted.
-    #[cfg(any(feature = "pat", feature = "remote"))]
+    #[cfg(feature = "jwt")]
     pub(crate) fn weight(&self) -> usize {
         let Inner { subject, scopes, claims, .. } = &*self.inner;
         let map = || claims.map().iter().map(|(name, value)| name.len() + value.to_string().len()).sum();

@@ -141,6 +141,8 @@ mod clock;
 #[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 pub mod contract;
 mod credential;
+#[cfg(feature = "jwt")]
+mod decisions;
 mod error;
 mod eventual;
 #[cfg(any(feature = "client", feature = "pat", feature = "remote"))]

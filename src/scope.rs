@@ -50,7 +50,7 @@ impl Scopes {
         self.0.split(' ').filter(|value| !value.is_empty())
     }
 
-    #[cfg(any(feature = "pat", feature = "remote"))]
+    #[cfg(feature = "jwt")]
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::https_only::HttpsOnly;
-use crate::credential::{Anonymous, Credential, Scheme, SchemeSet};
+use crate::credential::{self, Anonymous, Scheme, SchemeSet};
 use crate::eventual::Eventual;
 use crate::identity::Identity;
 use crate::rejection::Rejection;
@@ -91,24 +91,31 @@ where
 
 impl Shared {
     fn examine<B>(&self, request: &Request<B>) -> Result<Presented, Rejection> {
-        let Some(credential) = Credential::from_headers(request.headers())? else {
+        let Some(header) = credential::Presented::from_headers(request.headers())? else {
             return if self.optional { Ok(Presented::Nothing) } else { Err(Rejection::missing_credential()) };
         };
+        let scheme = header.scheme;
         if self.https_only.as_ref().is_some_and(|guard| !guard.allows(request.into())) {
             return Err(Rejection::malformed_credential().with_description("credentials need HTTPS"));
         }
-        if !self.offered.contains(credential.scheme()) {
-            return Err(Rejection::unsupported_scheme());
+        if !self.offered.contains(scheme) {
+            return Err(header.check().err().unwrap_or_else(Rejection::unsupported_scheme));
         }
         if has_query_token(request.uri()) {
             return Err(Rejection::malformed_credential().with_description("two ways of presenting a token"));
         }
-        let verdict = if credential.expose().len() > self.max_token_bytes {
-            Eventual::now(Err(Rejection::invalid_token().with_source("the token is too long")))
-        } else {
+        let fits = header.token.len() <= self.max_token_bytes;
+        // What is remembered was well-formed.
+        if let Some(identity) = self.verifier.recall(scheme, header.token).filter(|_| fits) {
+            return Ok(Presented::Credential(scheme, Eventual::now(Ok(identity))));
+        }
+        let credential = header.check()?.not_remembered();
+        let verdict = if fits {
             self.verifier.verify(&credential)
+        } else {
+            Eventual::now(Err(Rejection::invalid_token().with_source("the token is too long")))
         };
-        Ok(Presented::Credential(credential.scheme(), verdict))
+        Ok(Presented::Credential(scheme, verdict))
     }
 }
 
@@ -156,7 +163,11 @@ fn has_query_token(uri: &Uri) -> bool {
 }
 
 fn mark_sensitive(headers: &mut HeaderMap) {
-    if let Entry::Occupied(mut entry) = headers.entry(AUTHORIZATION) {
+    let several = headers.len() > headers.keys_len();
+    if let Some(first) = headers.get_mut(AUTHORIZATION) {
+        first.set_sensitive(true);
+    }
+    if several && let Entry::Occupied(mut entry) = headers.entry(AUTHORIZATION) {
         entry.iter_mut().for_each(|value| value.set_sensitive(true));
     }
 }

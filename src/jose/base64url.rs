@@ -1,18 +1,24 @@
 //! base64url without padding (RFC 7515 §2), strictly: no padding, no white space, zero trailing bits.
 
+#[cfg(any(feature = "client", feature = "issue", feature = "remote", test))]
 use base64::Engine;
+#[cfg(any(feature = "client", feature = "issue", feature = "remote", test))]
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64_simd::AsOut;
 
 use super::compact::Malformed;
 
 pub(crate) fn decode(text: &str) -> Result<Vec<u8>, Malformed> {
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| Malformed::Base64)
+    base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).map_err(|_| Malformed::Base64)
 }
 
 /// Decodes into a buffer; longer input is malformed.
 pub(super) fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Malformed> {
-    let len = URL_SAFE_NO_PAD.decode_slice(text, buffer).map_err(|_| Malformed::Base64)?;
-    Ok(&buffer[..len])
+    if text.len() / 4 * 3 + 3 > buffer.len() {
+        return Err(Malformed::Base64);
+    }
+    let decoded = base64_simd::URL_SAFE_NO_PAD.decode(text.as_bytes(), buffer.as_out());
+    decoded.map(|bytes| &*bytes).map_err(|_| Malformed::Base64)
 }
 
 #[cfg(any(feature = "client", feature = "issue", feature = "remote", test))]

@@ -1,6 +1,7 @@
 //! The registered claims, read in one pass and strictly typed, and the dates among them.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::rules::Refused;
@@ -82,6 +83,15 @@ impl<'a> Claims<'a> {
             Ok(())
         })?;
         Ok(claims)
+    }
+
+    /// When `exp`, `nbf` and `iat` allow the token, in nanoseconds since the epoch.
+    pub(super) fn window(&self, leeway: Duration) -> Range<i128> {
+        let leeway = nanos(leeway);
+        let from =
+            |date: Option<NumericDate>| date.map_or(i128::MIN, |date| date.nanos.saturating_sub(leeway));
+        let until = self.expires.map_or(i128::MAX, |date| date.nanos.saturating_add(leeway));
+        from(self.not_before).max(from(self.issued))..until
     }
 
     /// RFC 7519 §4.1.3: `aud` is there and holds one of ours. Where none is ours, any will do.

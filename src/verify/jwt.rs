@@ -1,6 +1,7 @@
 //! Signed JWTs: read once, judged from cheap to dear, verified with exactly one key.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,16 +12,21 @@ use super::Verify;
 use super::claims::Claims;
 use super::keys::{ChosenKey, Keys};
 use super::rules::{Refused, Rules, read_detail};
-use crate::clock::{Clock, SharedClock};
-use crate::credential::Credential;
+use crate::clock::{Clock, SharedClock, unix_nanos};
+use crate::credential::{Credential, Scheme};
+use crate::decisions::Decisions;
 use crate::error::ConfigError;
 use crate::eventual::Eventual;
 use crate::identity::{Identity, IdentityBuilder};
-use crate::jose::{Compact, Header, same_type};
+use crate::jose::{Compact, Header, KeySet, same_type};
 use crate::rejection::Rejection;
 
 /// RFC 7519 sets none; every real token is far below. One header of 16 KiB is what servers allow.
 const DEFAULT_MAX_TOKEN_BYTES: usize = 16 * 1024;
+/// More than are good at a time at most servers.
+const DEFAULT_MAX_DECISIONS: usize = 128 * 1024;
+/// About 2 KiB for each of those.
+const DEFAULT_MAX_DECISION_BYTES: usize = 256 * 1024 * 1024;
 /// Clocks of machines that keep time differ by less.
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 
@@ -36,6 +42,16 @@ struct Inner {
     keys: Keys,
     rules: Rules,
     max_token_bytes: usize,
+    decisions: Decisions<Decision>,
+}
+
+/// What was found of a token: the same as would be found now, within the window and under the same keys.
+struct Decision {
+    identity: Identity,
+    /// From the first nanosecond since the epoch at which the claims allow it up to the one at which they do
+    /// not any more.
+    window: Range<i128>,
+    keys: Arc<KeySet>,
 }
 
 impl JwtVerifier {
@@ -46,6 +62,8 @@ impl JwtVerifier {
             any_issuer: false,
             any_audience: false,
             max_token_bytes: DEFAULT_MAX_TOKEN_BYTES,
+            max_decisions: DEFAULT_MAX_DECISIONS,
+            max_decision_bytes: DEFAULT_MAX_DECISION_BYTES,
             rules: Rules {
                 issuer: None,
                 audiences: Vec::new(),
@@ -75,8 +93,28 @@ impl JwtVerifier {
 
 impl Verify for JwtVerifier {
     fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
-        verify_with(credential.expose(), self.inner.max_token_bytes, |_| Ok(self))
+        match recall(self, credential) {
+            Some(identity) => Eventual::now(Ok(identity)),
+            None => verify_with(credential.expose(), self.inner.max_token_bytes, |_| Ok(self)),
+        }
     }
+
+    fn recall(&self, _: Scheme, token: &[u8]) -> Option<Identity> {
+        let inner = &*self.inner;
+        inner.decisions.get(token, |decision| {
+            let now = unix_nanos(inner.rules.clock.now());
+            let good = decision.window.contains(&now) && inner.keys.is_current(&decision.keys);
+            good.then(|| decision.identity.clone())
+        })
+    }
+}
+
+/// What a verifier remembers, if it was not asked before.
+pub(super) fn recall(verifier: &impl Verify, credential: &Credential<'_>) -> Option<Identity> {
+    if credential.is_unknown() {
+        return None;
+    }
+    verifier.recall(credential.scheme(), credential.expose().as_bytes())
 }
 
 /// Reads a token once, lets `choose` pick its verifier by what it claims, and judges it there.
@@ -103,8 +141,10 @@ fn try_verify<'v>(
     inner.rules.check(&header, &claims)?;
     match inner.keys.find(&header, &payload).try_now() {
         Ok(key) => {
-            let identity = inner.prove(&key?, &compact, claims, &payload)?;
-            Ok(Eventual::now(Ok(identity.claims_json(payload).build())))
+            let (key, window) = (key?, claims.window(inner.rules.leeway));
+            let identity = inner.prove(&key, &compact, claims, &payload)?.claims_json(payload).build();
+            inner.remember(token, key, window, &identity);
+            Ok(Eventual::now(Ok(identity)))
         }
         Err(later) => {
             let (verifier, token) = (verifier.clone(), token.to_owned());
@@ -130,6 +170,16 @@ impl Inner {
             Some(scopes) => identity.scopes(scopes.clone()),
             None => identity,
         })
+    }
+
+    /// An entry holds the key set that it was decided by, so that no other is taken for it.
+    fn remember(&self, token: &str, key: ChosenKey, window: Range<i128>, identity: &Identity) {
+        let Some(keys) = key.into_lasting_set() else { return };
+        let weight = identity.weight();
+        let decision = Decision { identity: identity.clone(), window, keys };
+        // Judged by the clock alone: it is asked for each place of a bucket.
+        let now = unix_nanos(self.rules.clock.now());
+        self.decisions.insert(token.as_bytes(), decision, weight, |other| !other.window.contains(&now));
     }
 
     /// Goes on with a token whose key had to be waited for; it is read and judged again, since time
@@ -174,6 +224,8 @@ pub struct JwtVerifierBuilder {
     any_issuer: bool,
     any_audience: bool,
     max_token_bytes: usize,
+    max_decisions: usize,
+    max_decision_bytes: usize,
 }
 
 impl JwtVerifierBuilder {
@@ -271,6 +323,15 @@ impl JwtVerifierBuilder {
         self
     }
 
+    /// How many accepted tokens are remembered, and how many bytes they and their claims may take: 131,072 and
+    /// 256 MiB unless said otherwise, which only a server that meets so many good tokens ever uses; zero for
+    /// none. A remembered answer is the one that would be given now, so nothing but the time it takes tells
+    /// of it: it ends with the token's own times and with the key, and a refused token is never remembered.
+    pub fn with_remembered(mut self, tokens: usize, bytes: usize) -> Self {
+        (self.max_decisions, self.max_decision_bytes) = (tokens, bytes);
+        self
+    }
+
     /// Takes the subject from this claim, which must be a string, instead of `sub`.
     pub fn with_subject_claim(mut self, name: &str) -> Self {
         self.rules.subject_claim = Some(name.into());
@@ -325,8 +386,9 @@ impl JwtVerifierBuilder {
         if self.rules.types.is_empty() {
             return Err(ConfigError::new("types", "expected at least one type"));
         }
+        let decisions = Decisions::new(self.max_decisions, self.max_decision_bytes);
         let Self { keys, rules, max_token_bytes, .. } = self;
-        Ok(JwtVerifier { inner: Arc::new(Inner { keys, rules, max_token_bytes }) })
+        Ok(JwtVerifier { inner: Arc::new(Inner { keys, rules, max_token_bytes, decisions }) })
     }
 }
 

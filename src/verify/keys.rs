@@ -176,6 +176,17 @@ impl Keys {
         }
     }
 
+    /// True if a token that a key of this set verified would be given the same key now. Where keys come from
+    /// elsewhere, it drives their refresh, as looking for one does.
+    pub(super) fn is_current(&self, set: &Arc<KeySet>) -> bool {
+        match &self.0 {
+            Source::ByClaim(_) => false,
+            Source::Fixed(_) => true,
+            #[cfg(feature = "remote")]
+            Source::Remote(keys) => keys.current().is_some_and(|current| Arc::ptr_eq(&current, set)),
+        }
+    }
+
     fn fixed(keys: Vec<VerifyingKey>) -> Result<Self, ConfigError> {
         Ok(Self(Source::Fixed(Arc::new(KeySet::new(keys)?))))
     }
@@ -265,7 +276,12 @@ impl ByClaim {
         // A secret too weak to be one is nobody's: who holds it learns no more than a stranger does.
         let set = found.and_then(|secret| self.set_of(Material::Hmac(secret)).ok());
         let scopes = set.as_ref().and_then(|_| self.lookup.scopes(value));
-        Ok(ChosenKey { set: set.unwrap_or_else(|| Arc::clone(&self.nobody)), index: 0, scopes })
+        Ok(ChosenKey {
+            set: set.unwrap_or_else(|| Arc::clone(&self.nobody)),
+            index: 0,
+            scopes,
+            for_one_token: true,
+        })
     }
 
     fn set_of(&self, secret: Material) -> Result<Arc<KeySet>, ConfigError> {
@@ -295,6 +311,7 @@ pub(super) struct ChosenKey {
     index: usize,
     /// What its holder may grant, where a token does not decide that.
     pub(super) scopes: Option<Scopes>,
+    for_one_token: bool,
 }
 
 impl ChosenKey {
@@ -303,10 +320,20 @@ impl ChosenKey {
         algorithm: Algorithm,
         key_id: Option<&str>,
     ) -> Result<Self, NoKey> {
-        set.select(algorithm, key_id).map(|index| Self { set: Arc::clone(set), index, scopes: None })
+        set.select(algorithm, key_id).map(|index| Self {
+            set: Arc::clone(set),
+            index,
+            scopes: None,
+            for_one_token: false,
+        })
     }
 
     pub(super) fn verify(&self, token: &Compact<'_>) -> bool {
         self.set.get(self.index).verify(token)
+    }
+
+    /// The set, unless it was made for one token.
+    pub(super) fn into_lasting_set(self) -> Option<Arc<KeySet>> {
+        (!self.for_one_token).then_some(self.set)
     }
 }

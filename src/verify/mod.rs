@@ -133,6 +133,14 @@ pub trait Verify: Send + Sync + 'static {
     /// Judges one credential.
     fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>>;
 
+    /// What this verifier decided about exactly these bytes, if it would decide the same now: asked before a
+    /// token is even read. `None`, as it is unless said otherwise, means that [`verify`](Self::verify) is to
+    /// be asked. A verifier that adds a condition to another one leaves it so.
+    fn recall(&self, scheme: Scheme, token: &[u8]) -> Option<Identity> {
+        let _ = (scheme, token);
+        None
+    }
+
     /// The schemes that this verifier speaks; each is offered to a caller without a credential, and
     /// a credential of any other scheme never gets here. `Bearer` unless said otherwise.
     fn schemes(&self) -> &[Scheme] {
@@ -145,6 +153,10 @@ impl<V: Verify + ?Sized> Verify for Arc<V> {
         (**self).verify(credential)
     }
 
+    fn recall(&self, scheme: Scheme, token: &[u8]) -> Option<Identity> {
+        (**self).recall(scheme, token)
+    }
+
     fn schemes(&self) -> &[Scheme] {
         (**self).schemes()
     }
@@ -153,6 +165,10 @@ impl<V: Verify + ?Sized> Verify for Arc<V> {
 impl<V: Verify + ?Sized> Verify for Box<V> {
     fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
         (**self).verify(credential)
+    }
+
+    fn recall(&self, scheme: Scheme, token: &[u8]) -> Option<Identity> {
+        (**self).recall(scheme, token)
     }
 
     fn schemes(&self) -> &[Scheme] {

@@ -112,6 +112,18 @@ impl Verify for Schemes {
         }
     }
 
+    fn recall(&self, scheme: Scheme, token: &[u8]) -> Option<Identity> {
+        let verifier = match scheme {
+            Scheme::Token => self.token.as_ref(),
+            Scheme::Bearer => {
+                let prefixed = self.prefixed.iter().find(|(prefix, _)| token.starts_with(prefix.as_bytes()));
+                // Where it does not have three parts, a JWT verifier remembers nothing of it.
+                prefixed.map(|(_, verifier)| verifier).or(self.jwt.as_ref()).or(self.other.as_ref())
+            }
+        };
+        verifier?.recall(scheme, token)
+    }
+
     fn schemes(&self) -> &[Scheme] {
         let bearer = self.jwt.is_some() || self.other.is_some() || !self.prefixed.is_empty();
         match (bearer, self.token.is_some()) {

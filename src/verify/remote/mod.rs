@@ -38,7 +38,7 @@ use crate::algorithm::Algorithm;
 use crate::error::ConfigError;
 use crate::eventual::Eventual;
 use crate::flight::SingleFlight;
-use crate::jose::{Header, NoKey};
+use crate::jose::{Header, KeySet, NoKey};
 use crate::rejection::Rejection;
 use crate::transport::{Door, Transport};
 
@@ -182,6 +182,23 @@ impl RemoteKeys {
         }
     }
 
+    /// The set, if it may be used, refreshed in time as when a key is looked for.
+    pub(super) fn current(&self) -> Option<Arc<KeySet>> {
+        let now = Instant::now();
+        let state = self.shared.state.load();
+        let set = self.shared.usable(&state, now)?;
+        self.refresh_in_time(&state, now);
+        Some(Arc::clone(set))
+    }
+
+    fn refresh_in_time(&self, state: &State, now: Instant) {
+        if state.wants_refresh(now)
+            && let Some(refreshing) = Refreshing::begin(&self.shared)
+        {
+            self.flight.begin((), refreshing.fetch());
+        }
+    }
+
     /// The key for a token: now, if it is in the set or there is no use in waiting for it.
     pub(super) fn find(&self, header: &Header<'_>) -> Eventual<Result<ChosenKey, Rejection>> {
         let (algorithm, key_id) = (header.algorithm, header.key_id.as_deref());
@@ -193,11 +210,7 @@ impl RemoteKeys {
         let state = self.shared.state.load();
         let usable = self.shared.usable(&state, now);
         if let Some(set) = usable {
-            if state.wants_refresh(now)
-                && let Some(refreshing) = Refreshing::begin(&self.shared)
-            {
-                self.flight.begin((), refreshing.fetch());
-            }
+            self.refresh_in_time(&state, now);
             match ChosenKey::select(set, algorithm, key_id) {
                 Ok(key) => return Eventual::now(Ok(key)),
                 Err(NoKey::Unknown) if key_id.is_some() => {}
