@@ -199,8 +199,8 @@ impl<'a> Presented<'a> {
 
     /// The credential.
     pub(crate) fn check(self) -> Result<Credential<'a>, Rejection> {
-        match std::str::from_utf8(self.token) {
-            Ok(token) if is_token68(token.as_bytes()) => {
+        match text_of(self.token) {
+            Some(token) if is_token68(token.as_bytes()) => {
                 Ok(Credential { scheme: self.scheme, token: Cow::Borrowed(token), unknown: false })
             }
             _ => Err(malformed("the token has a character that tokens cannot have")),
@@ -236,6 +236,16 @@ impl fmt::Debug for Credential<'_> {
 
 fn malformed(description: &'static str) -> Rejection {
     Rejection::malformed_credential().with_description(description)
+}
+
+#[cfg(feature = "jwt")]
+fn text_of(token: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(token).ok()
+}
+
+#[cfg(not(feature = "jwt"))]
+fn text_of(token: &[u8]) -> Option<&str> {
+    std::str::from_utf8(token).ok()
 }
 
 /// RFC 9110 §7.6.1: a field that `Connection` names belongs to one hop only.

@@ -196,16 +196,15 @@ impl<V> Bucket<V> {
 
     /// The place of this very token, or an empty one, or that of an entry that is void.
     fn place_for(&self, hash: u64, token: &[u8], is_void: impl Fn(&V) -> bool) -> Option<usize> {
-        let mut free = None;
-        for (index, place) in self.places.iter().enumerate() {
-            match &*place.load() {
-                Some(entry) if entry.hash == hash && **entry.token == *token => return Some(index),
-                Some(entry) if free.is_none() && is_void(&entry.value) => free = Some(index),
-                None if self.tags[index].load(Ordering::Relaxed) == 0 => free = Some(index),
-                _ => {}
-            }
-        }
-        free
+        let tags = || self.tags.iter().map(|tag| tag.load(Ordering::Relaxed)).enumerate();
+        let holds = |index: usize, test: &dyn Fn(&Entry<V>) -> bool| {
+            self.places[index].load().as_ref().is_some_and(|entry| test(entry))
+        };
+        let same = |entry: &Entry<V>| entry.hash == hash && **entry.token == *token;
+        let own = tags().find(|(index, tag)| *tag == tag_of(hash) && holds(*index, &same));
+        let empty = || tags().find(|(_, tag)| *tag == 0);
+        let void = || tags().find(|(index, _)| holds(*index, &|entry| is_void(&entry.value)));
+        own.or_else(empty).or_else(void).map(|(index, _)| index)
     }
 }
 

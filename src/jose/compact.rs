@@ -1,9 +1,15 @@
 //! The compact serialisation (RFC 7515 §7.1): bounded, split, not yet decoded.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
+use memchr::memchr_iter;
+
 use super::base64url;
+
+/// More than a header with a key id of the usual length has.
+pub(crate) type HeaderBuffer = [u8; 256];
 
 /// The three parts of a compact JWS.
 #[derive(Clone, Copy)]
@@ -20,17 +26,28 @@ impl<'a> Compact<'a> {
         if token.len() > max_bytes {
             return Err(Malformed::TooLong);
         }
-        let (header, rest) = token.split_once('.').ok_or(Malformed::Parts)?;
-        let (payload, signature) = rest.split_once('.').ok_or(Malformed::Parts)?;
-        if header.is_empty() || signature.is_empty() || signature.contains('.') {
+        let mut dots = memchr_iter(b'.', token.as_bytes());
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
+            return Err(Malformed::Parts);
+        };
+        if first == 0 || second + 1 == token.len() {
             return Err(Malformed::Parts);
         }
-        let signing_input = &token[..header.len() + 1 + payload.len()];
-        Ok(Self { signing_input, header, payload, signature })
+        Ok(Self {
+            signing_input: &token[..second],
+            header: &token[..first],
+            payload: &token[first + 1..second],
+            signature: &token[second + 1..],
+        })
     }
 
-    pub(crate) fn decode_header(&self) -> Result<String, Malformed> {
-        text(self.header)
+    /// Into a buffer, if it fits, since nobody keeps it.
+    pub(crate) fn decode_header<'b>(&self, buffer: &'b mut HeaderBuffer) -> Result<Cow<'b, str>, Malformed> {
+        if self.header.len() / 4 * 3 + 3 > buffer.len() {
+            return text(self.header).map(Cow::Owned);
+        }
+        let decoded = base64url::decode_into(self.header, buffer)?;
+        simdutf8::basic::from_utf8(decoded).map(Cow::Borrowed).map_err(|_| Malformed::Utf8)
     }
 
     pub(crate) fn decode_payload(&self) -> Result<String, Malformed> {

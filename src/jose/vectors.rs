@@ -35,7 +35,8 @@ fn accepts(keys: &Value, token: &str) -> bool {
         .and_then(|keys| keys.iter().flat_map(|key| key.verifying_keys()).collect::<Result<Vec<_>, _>>())
         .and_then(KeySet::new);
     let (Ok(keys), Ok(token)) = (keys, Compact::split(token, 1 << 16)) else { return false };
-    let Ok(header) = token.decode_header() else { return false };
+    let mut buffer = [0; 256];
+    let Ok(header) = token.decode_header(&mut buffer) else { return false };
     Header::parse(&header).is_ok_and(|header| {
         let chosen = keys.select(header.algorithm, header.key_id.as_deref());
         chosen.is_ok_and(|index| keys.get(index).verify(&token))

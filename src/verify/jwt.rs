@@ -18,7 +18,7 @@ use crate::decisions::Decisions;
 use crate::error::ConfigError;
 use crate::eventual::Eventual;
 use crate::identity::{Identity, IdentityBuilder};
-use crate::jose::{Compact, Header, KeySet, same_type};
+use crate::jose::{Compact, Header, HeaderBuffer, KeySet, same_type};
 use crate::rejection::Rejection;
 
 /// RFC 7519 sets none; every real token is far below. One header of 16 KiB is what servers allow.
@@ -132,7 +132,8 @@ fn try_verify<'v>(
     choose: impl FnOnce(&Claims<'_>) -> Result<&'v JwtVerifier, Refused>,
 ) -> Result<Eventual<Result<Identity, Rejection>>, Rejection> {
     let compact = Compact::split(token, max_bytes)?;
-    let header = compact.decode_header()?;
+    let mut buffer = [0; size_of::<HeaderBuffer>()];
+    let header = compact.decode_header(&mut buffer)?;
     let header = Header::parse(&header)?;
     let payload = compact.decode_payload()?;
     let claims = Claims::read(&payload)?;
@@ -186,7 +187,8 @@ impl Inner {
     /// went by.
     fn resume(&self, key: &ChosenKey, token: &str) -> Result<Identity, Rejection> {
         let compact = Compact::split(token, self.max_token_bytes)?;
-        let header = compact.decode_header()?;
+        let mut buffer = [0; size_of::<HeaderBuffer>()];
+        let header = compact.decode_header(&mut buffer)?;
         let header = Header::parse(&header)?;
         let payload = compact.decode_payload()?;
         let claims = Claims::read(&payload)?;
