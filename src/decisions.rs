@@ -97,16 +97,20 @@ impl<V> Decisions<V> {
         }
         let hash = self.hash(token);
         let entry = Arc::new(Entry { hash, token: Zeroizing::new(token.into()), value, weight });
-        let table = self.table.load();
-        let Some(bucket) = table.bucket(hash) else { return };
-        let place = bucket.place_for(hash, token, is_void);
-        let crowded = place.is_none();
+        let mut table = self.table.load();
+        let Some(mut bucket) = table.bucket(hash) else { return };
+        let mut place = bucket.place_for(hash, token, &is_void);
+        if place.is_none() && self.may_grow(&table) {
+            self.grow(&table);
+            table = self.table.load();
+            let Some(other) = table.bucket(hash) else { return };
+            bucket = other;
+            place = bucket.place_for(hash, token, &is_void);
+        }
         // Of those that are good, any: by bits that neither the bucket nor the tag is chosen by.
         table.put(bucket, place.unwrap_or((hash >> 40) as usize % WAYS), Some(entry));
         if self.is_over(&table) {
             self.sweep(&table);
-        } else if crowded && self.may_grow(&table) {
-            self.grow(&table);
         }
     }
 
@@ -195,7 +199,7 @@ impl<V> Bucket<V> {
     }
 
     /// The place of this very token, or an empty one, or that of an entry that is void.
-    fn place_for(&self, hash: u64, token: &[u8], is_void: impl Fn(&V) -> bool) -> Option<usize> {
+    fn place_for(&self, hash: u64, token: &[u8], is_void: &impl Fn(&V) -> bool) -> Option<usize> {
         let tags = || self.tags.iter().map(|tag| tag.load(Ordering::Relaxed)).enumerate();
         let holds = |index: usize, test: &dyn Fn(&Entry<V>) -> bool| {
             self.places[index].load().as_ref().is_some_and(|entry| test(entry))
@@ -220,5 +224,129 @@ impl<V> fmt::Debug for Decisions<V> {
             .field("entries", &table.entries.load(Ordering::Relaxed))
             .field("bytes", &table.bytes.load(Ordering::Relaxed))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use proptest::prelude::*;
+
+    use super::Decisions;
+
+    fn token(number: usize) -> Vec<u8> {
+        // Signatures are spread; so is this.
+        format!("token.{:020}", (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)).into_bytes()
+    }
+
+    fn fill(decisions: &Decisions<usize>, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            decisions.insert(&token(number), number, 100, |_| false);
+        }
+    }
+
+    fn found(decisions: &Decisions<usize>, numbers: std::ops::Range<usize>) -> usize {
+        numbers.filter(|number| decisions.get(&token(*number), |value| Some(*value)) == Some(*number)).count()
+    }
+
+    #[test]
+    fn what_was_put_in_is_found_and_nothing_else() {
+        let decisions = Decisions::new(100_000, usize::MAX);
+        fill(&decisions, 0..20_000);
+        assert_eq!(found(&decisions, 0..20_000), 20_000, "it grows before it forgets");
+        assert_eq!(found(&decisions, 20_000..21_000), 0);
+        let value = decisions.get(&token(7), |value| (*value != 7).then_some(()));
+        assert_eq!(value, None, "the reader decides");
+    }
+
+    #[test]
+    fn one_tail_is_not_one_token_atk_36() {
+        let decisions = Decisions::new(100, usize::MAX);
+        let tail = "0123456789abcdef0123456789abcdef";
+        for number in 0..6_usize {
+            decisions.insert(format!("{number}.{tail}").as_bytes(), number, 0, |_| false);
+        }
+        for number in 0..6_usize {
+            let token = format!("{number}.{tail}");
+            assert_eq!(decisions.get(token.as_bytes(), |value| Some(*value)), Some(number));
+        }
+        assert_eq!(decisions.get(format!("7.{tail}").as_bytes(), |value| Some(*value)), None);
+        assert_eq!(decisions.get(b"short", |value| Some(*value)), None);
+    }
+
+    #[test]
+    fn entries_and_bytes_are_bounded() {
+        for (max_entries, max_bytes) in [(1_000, usize::MAX), (usize::MAX / 16, 200_000)] {
+            let decisions = Decisions::new(max_entries, max_bytes);
+            for number in 0..20_000 {
+                decisions.insert(&token(number), number, 100, |_| false);
+                let table = decisions.table.load();
+                assert!(table.entries.load(Ordering::Relaxed) <= max_entries);
+                assert!(table.bytes.load(Ordering::Relaxed) <= max_bytes);
+            }
+            assert!(found(&decisions, 0..20_000) > 500, "and it goes on remembering");
+        }
+    }
+
+    #[test]
+    fn zero_of_either_remembers_nothing() {
+        for (max_entries, max_bytes) in [(0, 100_000), (100, 0), (100, 50)] {
+            let decisions = Decisions::new(max_entries, max_bytes);
+            fill(&decisions, 0..10);
+            assert_eq!(found(&decisions, 0..10), 0);
+        }
+    }
+
+    #[test]
+    fn a_token_takes_its_own_place_and_that_of_a_void_one() {
+        let decisions = Decisions::new(8, usize::MAX);
+        for value in 0..10 {
+            decisions.insert(&token(1), value, 100, |_| false);
+        }
+        assert_eq!(decisions.table.load().entries.load(Ordering::Relaxed), 1);
+        assert_eq!(decisions.get(&token(1), |value| Some(*value)), Some(9));
+    }
+
+    #[test]
+    fn many_threads_at_a_time_see_whole_entries() {
+        let decisions = Decisions::new(2_000, 400_000);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let decisions = &decisions;
+                scope.spawn(move || {
+                    for number in (0..20_000).map(|number| (number * 7 + thread * 13) % 3_000) {
+                        decisions.insert(&token(number), number, 100, |_| number % 3 == 0);
+                        if let Some(value) = decisions.get(&token(number), |value| Some(*value)) {
+                            assert_eq!(value, number);
+                        }
+                    }
+                });
+            }
+        });
+        let table = decisions.table.load();
+        let held: usize = table
+            .buckets
+            .iter()
+            .flat_map(|bucket| &bucket.places)
+            .filter(|place| place.load().is_some())
+            .count();
+        assert_eq!(table.entries.load(Ordering::Relaxed), held, "all is counted");
+    }
+
+    proptest! {
+        #[test]
+        fn a_map_that_may_forget(steps in prop::collection::vec((0_usize..40, any::<bool>()), 0..200)) {
+            let decisions = Decisions::new(16, usize::MAX);
+            let mut map = std::collections::HashMap::new();
+            for (step, (number, put)) in steps.into_iter().enumerate() {
+                if put {
+                    decisions.insert(&token(number), step, 0, |_| false);
+                    map.insert(number, step);
+                } else if let Some(value) = decisions.get(&token(number), |value| Some(*value)) {
+                    prop_assert_eq!(map.get(&number), Some(&value));
+                }
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A token that is at hand costs no allocation beyond the header map's own.
+//! What is allocated: nothing to attach a token that is at hand, three times for one that was seen before.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -7,9 +7,13 @@ use std::time::Duration;
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use tower::{Layer, Service};
+use tower_bearer::issue::{AccessToken, JwtSigner};
 use tower_bearer::source::{CachedSource, StaticToken, TokenSource};
 use tower_bearer::test_util::ManualClock;
-use tower_bearer::{AttachLayer, Clock, Eventual, Scheme, Token, TokenError};
+use tower_bearer::verify::{JwtVerifier, Keys};
+use tower_bearer::{
+    Algorithm, AttachLayer, AuthenticateLayer, Clock, Eventual, Scheme, Scopes, Token, TokenError,
+};
 
 struct Hour(ManualClock);
 
@@ -54,5 +58,64 @@ async fn attaching_allocates_nothing_of_its_own() {
             tokio_test::assert_ready_ok!(tokio_test::task::spawn(fixed.call(other)).poll());
         });
         assert_eq!((kept.count_total, constant.count_total), (by_hand.count_total, by_hand.count_total));
+    }
+}
+
+/// What a request through the layer allocates beyond the bare service.
+fn beyond_the_bare_service(layer: &AuthenticateLayer, authorization: &str) -> u64 {
+    let request = || Request::get("/orders").header(AUTHORIZATION, authorization).body(()).unwrap();
+    let mut bare = tower::service_fn(send);
+    let mut layered = layer.layer(tower::service_fn(send));
+    let (one, other) = (request(), request());
+    let without = allocation_counter::measure(|| {
+        tokio_test::assert_ready_ok!(tokio_test::task::spawn(bare.call(one)).poll());
+    });
+    let with = allocation_counter::measure(|| {
+        tokio_test::assert_ready_ok!(tokio_test::task::spawn(layered.call(other)).poll());
+    });
+    with.count_total - without.count_total
+}
+
+#[test]
+fn a_token_costs_ten_allocations_and_three_when_it_was_seen() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let signer = JwtSigner::hmac(Algorithm::HS256, secret).unwrap();
+    let keys = Keys::hmac(Algorithm::HS256, secret).unwrap();
+    let rules = JwtVerifier::builder(keys).issuer("https://issuer.example").audience("orders");
+    let verifier = rules.build().unwrap();
+    let layer = AuthenticateLayer::new(verifier);
+    for number in 0..200 {
+        let lifetime = Duration::from_secs(600);
+        let subject = format!("user-{number}");
+        let token = AccessToken::new("https://issuer.example", subject, "web", "orders", lifetime)
+            .scopes(Scopes::parse("read write").unwrap())
+            .claim("tenant", "a".repeat(number))
+            .claim("roles", vec!["admin", "editor"]);
+        let authorization = format!("Bearer {}", signer.sign(&token).unwrap());
+        let fresh = beyond_the_bare_service(&layer, &authorization);
+        // Now and then the memory grows.
+        assert!(fresh <= 10 || (number > 0 && fresh <= 13), "{number}: {fresh}");
+        for _ in 0..3 {
+            assert_eq!(beyond_the_bare_service(&layer, &authorization), 3, "what the extensions need");
+        }
+    }
+}
+
+#[test]
+fn a_refused_token_allocates_nothing_in_proportion() {
+    let keys = Keys::hmac(Algorithm::HS256, "0123456789abcdef0123456789abcdef").unwrap();
+    let verifier = JwtVerifier::builder(keys).issuer("https://issuer.example").audience("orders").build();
+    let layer = AuthenticateLayer::new(verifier.unwrap());
+    let bytes = |token: &str| {
+        let request = Request::get("/").header(AUTHORIZATION, format!("Bearer {token}")).body(()).unwrap();
+        let mut layered = layer.layer(tower::service_fn(send));
+        let refused = allocation_counter::measure(|| {
+            tokio_test::assert_ready_ok!(tokio_test::task::spawn(layered.call(request)).poll());
+        });
+        refused.bytes_total
+    };
+    let short = bytes("abc");
+    for token in ["a".repeat(16_000), ".".repeat(16_000), format!("a.{}.b", "-".repeat(15_000))] {
+        assert!(bytes(&token) <= short + 512, "{} bytes of {}", token.len(), &token[..3]);
     }
 }

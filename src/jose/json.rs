@@ -10,15 +10,12 @@
 use std::borrow::Cow;
 
 use super::compact::Malformed;
+use super::words::{Names, quote};
 
 /// Deeper than any real claims set; serde_json's own guard is 128.
 const MAX_DEPTH: u8 = 32;
 /// Members of all objects and elements of all arrays of a text together.
 const MAX_MEMBERS: usize = 512;
-/// Up to here a new name is compared with each earlier one, by eight of its bytes; beyond, the names are sorted
-/// once. Claims sets have about half as many.
-const FEW_NAMES: usize = 24;
-
 /// One value, without what is inside of arrays and objects.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Scalar<'a> {
@@ -38,31 +35,7 @@ pub(crate) struct Reader<'a> {
     max_members: usize,
     /// No string has an escape or a control character in it: the next quote ends it.
     plain: bool,
-    /// The names of the objects that are open, the outermost first.
-    few: [Name<'a>; FEW_NAMES],
-    few_len: usize,
-    /// Those that do not fit, and those that had to be decoded.
-    more: Vec<Cow<'a, str>>,
-}
-
-#[derive(Clone, Copy)]
-struct Name<'a> {
-    /// Two that differ are of different names.
-    key: u64,
-    text: &'a str,
-}
-
-impl<'a> Name<'a> {
-    /// The name is the part of `document` that begins at `start`.
-    fn new(text: &'a str, document: &[u8], start: usize) -> Self {
-        // What stands behind a short one is masked; at the end of the document nothing may stand there.
-        let first = match document[start..].first_chunk() {
-            Some(chunk) if text.len() < 8 => u64::from_le_bytes(*chunk) & !(u64::MAX << (8 * text.len())),
-            Some(chunk) => u64::from_le_bytes(*chunk),
-            None => text.bytes().rev().fold(0, |key, byte| key << 8 | u64::from(byte)),
-        };
-        Self { key: first ^ (text.len() as u64).rotate_right(16), text }
-    }
+    names: Names<'a>,
 }
 
 impl<'a> Reader<'a> {
@@ -82,17 +55,7 @@ impl<'a> Reader<'a> {
     fn new(text: &'a str, max_members: usize) -> Self {
         // Without a branch for each byte, so that many are looked at in one step.
         let odd = text.bytes().fold(0, |odd, byte| odd | u8::from((byte < 0x20) | (byte == b'\\')));
-        Self {
-            text,
-            at: 0,
-            depth: 0,
-            members: 0,
-            max_members,
-            plain: odd == 0,
-            few: [Name { key: 0, text: "" }; FEW_NAMES],
-            few_len: 0,
-            more: Vec::new(),
-        }
+        Self { text, at: 0, depth: 0, members: 0, max_members, plain: odd == 0, names: Names::new() }
     }
 
     fn document(
@@ -155,7 +118,7 @@ impl<'a> Reader<'a> {
         mut member: impl FnMut(&str, &mut Self) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
         self.open(b'{')?;
-        let first_name = (self.few_len, self.more.len());
+        let first_name = self.names.mark();
         if !self.take(b'}') {
             loop {
                 if self.peek() != Some(b'"') {
@@ -165,13 +128,14 @@ impl<'a> Reader<'a> {
                 let name = self.string()?;
                 match name {
                     Cow::Borrowed(name) => {
-                        self.remember(first_name, name, start)?;
+                        self.count()?;
+                        self.names.add(first_name, name, self.text.as_bytes(), start)?;
                         self.colon()?;
                         member(name, self)?;
                     }
                     Cow::Owned(name) => {
                         self.count()?;
-                        self.more.push(Cow::Owned(name.clone()));
+                        self.names.add_decoded(name.clone());
                         self.colon()?;
                         member(&name, self)?;
                     }
@@ -184,7 +148,7 @@ impl<'a> Reader<'a> {
                 self.skip_space();
             }
         }
-        self.forget(first_name)?;
+        self.names.end(first_name)?;
         self.depth -= 1;
         Ok(())
     }
@@ -210,23 +174,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A name that begins at `start`.
-    fn remember(&mut self, first_name: (usize, usize), text: &'a str, start: usize) -> Result<(), Malformed> {
-        self.count()?;
-        if self.few_len == FEW_NAMES {
-            self.more.push(Cow::Borrowed(text));
-            return Ok(());
-        }
-        let name = Name::new(text, self.bytes(), start);
-        let earlier = &self.few[first_name.0..self.few_len];
-        if earlier.iter().any(|other| other.key == name.key && other.text == text) {
-            return Err(Malformed::Duplicate);
-        }
-        self.few[self.few_len] = name;
-        self.few_len += 1;
-        Ok(())
-    }
-
     fn colon(&mut self) -> Result<(), Malformed> {
         self.skip_space();
         self.expect(b':')?;
@@ -237,22 +184,6 @@ impl<'a> Reader<'a> {
     fn count(&mut self) -> Result<(), Malformed> {
         self.members += 1;
         if self.members > self.max_members { Err(Malformed::Many) } else { Ok(()) }
-    }
-
-    /// The end of an object: the comparison that `remember` put off, if some names were no few or not plain.
-    fn forget(&mut self, first_name: (usize, usize)) -> Result<(), Malformed> {
-        let (few, more) = (&self.few[first_name.0..self.few_len], &self.more[first_name.1..]);
-        if !more.is_empty() {
-            let few = few.iter().map(|name| name.text);
-            let mut names: Vec<&str> = few.chain(more.iter().map(|name| &**name)).collect();
-            names.sort_unstable();
-            if names.windows(2).any(|pair| pair[0] == pair[1]) {
-                return Err(Malformed::Duplicate);
-            }
-        }
-        self.few_len = first_name.0;
-        self.more.truncate(first_name.1);
-        Ok(())
     }
 
     fn string(&mut self) -> Result<Cow<'a, str>, Malformed> {
@@ -410,25 +341,6 @@ impl<'a> Reader<'a> {
     fn bytes(&self) -> &'a [u8] {
         self.text.as_bytes()
     }
-}
-
-/// Where the next quote is, eight bytes at a time: most strings are short.
-fn quote(bytes: &[u8], start: usize) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-    const QUOTES: u64 = u64::from_le_bytes([b'"'; 8]);
-    let mut at = start;
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        // A byte of zeros is a quote; the lowest of them is found exactly.
-        let word = u64::from_le_bytes(*chunk) ^ QUOTES;
-        let found = word.wrapping_sub(ONES) & !word & HIGH;
-        if found != 0 {
-            return Some(at + (found.trailing_zeros() / 8) as usize);
-        }
-        at += 8;
-    }
-    let rest = bytes.get(at..)?.iter().position(|byte| *byte == b'"')?;
-    Some(at + rest)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod material;
 mod sign;
 #[cfg(test)]
 mod vectors;
+mod words;
 
 pub(crate) use backend::random;
 #[cfg(any(feature = "pat", feature = "remote"))]

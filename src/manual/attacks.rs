@@ -49,7 +49,8 @@
 //! | a key that was removed and is trusted on | CVE-2025-22149 | sets are replaced whole |
 //! | a flood of unknown key ids | CVE-2026-48524 | one fetch in ten seconds, and bounded memory |
 //! | a provider that hangs, drips, lies or swells | – | deadline, size limit, no decompression, no redirects; the old set stays |
-//! | an answer cached beyond the token's end | – | judged again at every use |
+//! | an answer cached beyond the token's end, or its key's | fast-jwt, `jwt_authn` of Envoy | judged again at every use: by the clock, and by the very set of keys that decided |
+//! | another user's answer, by a key of the cache that collides | CVE-2026-35039 | found by all bytes of the token; a hash only says where to look |
 //! | credentials tried by the thousand, under a header that a limiter trusts | NetBird's API, which looked for `terraform` in `User-Agent` | `LimitFailuresLayer` counts failures by peer, in bounded memory, and reads no header |
 //! | a digest compared byte by byte, or a token compared at all | tower-http #585 | tokens are found by their digest; secrets are compared by digest, in constant time |
 //! | "not found" for a token that is well-formed, "invalid" for one that is not | NetBird's API | malformed, unknown, expired and revoked are one answer |

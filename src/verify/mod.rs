@@ -85,6 +85,8 @@ mod issuers;
 #[cfg(feature = "jwt")]
 mod jwt;
 #[cfg(feature = "jwt")]
+mod jwt_builder;
+#[cfg(feature = "jwt")]
 mod keys;
 #[cfg(feature = "pat")]
 mod pat;
@@ -107,7 +109,9 @@ pub use self::introspection::{Introspection, IntrospectionBuilder};
 #[cfg(feature = "jwt")]
 pub use self::issuers::Issuers;
 #[cfg(feature = "jwt")]
-pub use self::jwt::{JwtVerifier, JwtVerifierBuilder};
+pub use self::jwt::JwtVerifier;
+#[cfg(feature = "jwt")]
+pub use self::jwt_builder::JwtVerifierBuilder;
 #[cfg(feature = "jwt")]
 pub use self::keys::{KeyLookup, Keys};
 #[cfg(feature = "pat")]
