@@ -12,10 +12,12 @@ static ALLOCATOR: alloc::Counting = alloc::Counting;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    // Peers with rustls or with both backends of jsonwebtoken want to be told which.
+    jsonwebtoken10::crypto::aws_lc::DEFAULT_PROVIDER.install_default().expect("the first to say so");
     for algorithm in tokens::ALGORITHMS {
         let corpus = tokens::Corpus::new(algorithm);
         println!("{algorithm}, {} bytes", corpus.token_bytes());
-        for cost in inbound::measure(&corpus, 21) {
+        for cost in inbound::measure(&corpus, 21).await {
             println!("{:>10.0} {:>6.1}  {}", cost.median(), cost.allocations, cost.name);
         }
     }

@@ -6,8 +6,9 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, ParsedPublicKey, RsaKeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::Request;
+use serde_json::json;
 use tower_bearer::issue::{AccessToken, JwtSigner};
 use tower_bearer::{Algorithm, Scopes};
 
@@ -18,6 +19,8 @@ pub const ALGORITHMS: [Algorithm; 4] =
 pub const ISSUER: &str = "https://issuer.example";
 pub const AUDIENCE: &str = "orders";
 pub const SECRET: &str = "5f1c0e7ab2d94c3886e1f7a0d35b94621c8ee0f94b7d4a6f9a1d2c3b4e5f6071";
+/// Some peers look a key up by its name only.
+const KEY_ID: &str = "key-1";
 /// How many tokens are sent in turn.
 pub const DISTINCT: usize = 1024;
 /// About what identity providers issue.
@@ -27,7 +30,7 @@ const TOKEN_BYTES: usize = 800;
 pub struct Corpus {
     pub algorithm: Algorithm,
     pub tokens: Vec<String>,
-    /// As an issuer publishes it; empty for HS256.
+    /// As an issuer publishes it; for HS256, the shared secret in the same form.
     pub jwks: String,
     /// The public key as aws-lc-rs takes it; none for HS256.
     pub parsed: Option<ParsedPublicKey>,
@@ -39,7 +42,17 @@ impl Corpus {
         let (signer, parsed) = key(algorithm);
         let sign = |number| sign(&signer, number, AUDIENCE, Duration::from_secs(6 * 3600));
         let tokens = (0..DISTINCT).map(sign).collect();
-        Self { algorithm, tokens, jwks: signer.jwks(), parsed, signer }
+        let jwks = match algorithm.is_symmetric() {
+            true => json!({ "keys": [{
+                "kty": "oct",
+                "kid": KEY_ID,
+                "alg": algorithm.name(),
+                "k": URL_SAFE_NO_PAD.encode(SECRET),
+            }] })
+            .to_string(),
+            false => signer.jwks(),
+        };
+        Self { algorithm, tokens, jwks, parsed, signer }
     }
 
     pub fn token_bytes(&self) -> usize {
@@ -76,7 +89,9 @@ fn request(token: &str) -> Request<()> {
 fn key(algorithm: Algorithm) -> (JwtSigner, Option<ParsedPublicKey>) {
     let expected = "a key";
     let (pkcs8, parsed) = match algorithm {
-        Algorithm::HS256 => return (JwtSigner::hmac(algorithm, SECRET).expect(expected), None),
+        Algorithm::HS256 => {
+            return (JwtSigner::hmac(algorithm, SECRET).expect(expected).with_key_id(KEY_ID), None);
+        }
         Algorithm::RS256 => {
             let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect(expected);
             let public = ParsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, pair.public_key());
@@ -93,7 +108,7 @@ fn key(algorithm: Algorithm) -> (JwtSigner, Option<ParsedPublicKey>) {
             (pair.to_pkcs8v1().expect(expected).as_ref().to_vec(), public)
         }
     };
-    let signer = JwtSigner::pem(algorithm, pem(&pkcs8).as_bytes()).expect(expected);
+    let signer = JwtSigner::pem(algorithm, pem(&pkcs8).as_bytes()).expect(expected).with_key_id(KEY_ID);
     (signer, Some(parsed.expect(expected)))
 }
 

@@ -1,12 +1,18 @@
 //! Verifying a token on the way in, one contestant to a file.
 
+mod aliri;
+mod axum_jwt_auth;
 mod by_hand;
+mod huskarl;
+mod jwt_authorizer;
 mod ours;
 mod raw;
+mod resource_server;
 
 use std::hint::black_box;
 
-use http::Request;
+use axum::handler::HandlerWithoutStateExt;
+use http::{Request, StatusCode};
 use serde::Deserialize;
 
 use crate::drive::{self, Body, Heads};
@@ -15,6 +21,8 @@ use crate::tokens::{Corpus, DISTINCT};
 
 /// The name of the bare service that most are measured over.
 pub const BARE: &str = "bare service";
+/// The name of the bare service of peers that need axum.
+pub const BARE_AXUM: &str = "bare axum handler";
 /// The name of the raw limit.
 pub const RAW: &str = "signature check alone (aws-lc-rs)";
 
@@ -41,23 +49,34 @@ pub fn look(subject: &str) -> bool {
 }
 
 /// Measures all that support the algorithm.
-pub fn measure(corpus: &Corpus, rounds: usize) -> Vec<Cost> {
+pub async fn measure(corpus: &Corpus, rounds: usize) -> Vec<Cost> {
     let good = corpus.requests();
     for (what, heads) in corpus.bad_requests() {
-        for mut contestant in guarded(corpus, &heads) {
+        for mut contestant in guarded(corpus, &heads).await {
             let name = contestant.name;
             assert_eq!((contestant.prepare)()(), 0, "{name} lets {what} through");
         }
     }
     let bare = drive::service(BARE, None, &good, || drive::handler::<Body, Body>(|_: &Request<Body>| true));
-    let mut all = vec![bare, raw::contestant(corpus)];
-    all.extend(guarded(corpus, &good));
+    let bare_axum = drive::service::<axum::body::Body, _, _>(BARE_AXUM, None, &good, || {
+        async fn handler() -> StatusCode {
+            StatusCode::OK
+        }
+        handler.into_service()
+    });
+    let mut all = vec![bare, bare_axum, raw::contestant(corpus)];
+    all.extend(guarded(corpus, &good).await);
     interleaved(&mut all, DISTINCT, rounds)
 }
 
 /// Whoever must refuse a bad token.
-fn guarded(corpus: &Corpus, heads: &Heads) -> Vec<Contestant> {
+async fn guarded(corpus: &Corpus, heads: &Heads) -> Vec<Contestant> {
     let mut all = ours::contestants(corpus, heads);
     all.extend(by_hand::contestants(corpus, heads));
+    all.extend(resource_server::contestants(corpus, heads).await);
+    all.extend(jwt_authorizer::contestants(corpus, heads).await);
+    all.extend(axum_jwt_auth::contestants(corpus, heads));
+    all.extend(aliri::contestants(corpus, heads));
+    all.extend(huskarl::contestants(corpus, heads).await);
     all
 }

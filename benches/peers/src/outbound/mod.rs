@@ -1,10 +1,14 @@
 //! Putting a token on the way out, one contestant to a file.
 
+mod aliri;
 mod by_hand;
+mod google;
+mod kube;
+mod oauth2;
 mod ours;
+mod yup;
 
 use std::hint::black_box;
-use std::sync::Arc;
 
 use http::Request;
 use http::header::AUTHORIZATION;
@@ -30,10 +34,14 @@ pub async fn measure(rounds: usize) -> Vec<Cost> {
         .map(|_| Request::get("https://api.example/orders").body(()).expect("a request"))
         .collect::<Vec<_>>()
         .into();
-    let heads = Arc::clone(&heads);
     let mut all = vec![drive::service(BARE, None, &heads, || drive::handler::<Body, Body>(|_| true))];
     all.extend(by_hand::contestants(&heads));
     all.extend(ours::contestants(&heads).await);
+    all.extend(oauth2::contestants(&heads));
+    all.extend(aliri::contestants(&heads).await);
+    all.extend(google::contestants(&heads).await);
+    all.extend(yup::contestants(&heads).await);
+    all.extend(kube::contestants(&heads));
     interleaved(&mut all, BATCH, rounds)
 }
 
