@@ -41,7 +41,12 @@ impl Cost {
         self.quantile(0.5)
     }
 
-    pub fn quantile(&self, part: f64) -> f64 {
+    /// How far the middle half of the rounds reaches from one end to the other, as a part of the median.
+    pub fn spread(&self) -> f64 {
+        (self.quantile(0.75) - self.quantile(0.25)) / self.median()
+    }
+
+    fn quantile(&self, part: f64) -> f64 {
         self.rounds[((self.rounds.len() - 1) as f64 * part).round() as usize]
     }
 }
@@ -71,6 +76,14 @@ pub fn interleaved(contestants: &mut [Contestant], size: usize, rounds: usize) -
         cost.rounds.sort_by(f64::total_cmp);
     }
     costs
+}
+
+/// What a contestant costs over the bare service that it belongs to: nanoseconds and allocations.
+pub fn net(cost: &Cost, all: &[Cost]) -> (f64, f64) {
+    let bare = cost.over.and_then(|name| all.iter().find(|cost| cost.name == name));
+    bare.map_or((cost.median(), cost.allocations), |bare| {
+        (cost.median() - bare.median(), cost.allocations - bare.allocations)
+    })
 }
 
 fn run(name: &str, batch: &mut Batch, size: usize) {

@@ -16,8 +16,8 @@ use http::{Request, StatusCode};
 use serde::Deserialize;
 
 use crate::drive::{self, Body, Heads};
-use crate::measure::{Contestant, Cost, interleaved};
-use crate::tokens::{Corpus, DISTINCT};
+use crate::measure::Contestant;
+use crate::tokens::Corpus;
 
 /// The name of the bare service that most are measured over.
 pub const BARE: &str = "bare service";
@@ -48,15 +48,15 @@ pub fn look(subject: &str) -> bool {
     !black_box(subject).is_empty()
 }
 
-/// Measures all that support the algorithm.
-pub async fn measure(corpus: &Corpus, rounds: usize) -> Vec<Cost> {
-    let good = corpus.requests();
+/// All that support the algorithm, checked to refuse what is bad.
+pub async fn contestants(corpus: &Corpus) -> Vec<Contestant> {
     for (what, heads) in corpus.bad_requests() {
         for mut contestant in guarded(corpus, &heads).await {
             let name = contestant.name;
             assert_eq!((contestant.prepare)()(), 0, "{name} lets {what} through");
         }
     }
+    let good = corpus.requests();
     let bare = drive::service(BARE, None, &good, || drive::handler::<Body, Body>(|_: &Request<Body>| true));
     let bare_axum = drive::service::<axum::body::Body, _, _>(BARE_AXUM, None, &good, || {
         async fn handler() -> StatusCode {
@@ -66,7 +66,7 @@ pub async fn measure(corpus: &Corpus, rounds: usize) -> Vec<Cost> {
     });
     let mut all = vec![bare, bare_axum, raw::contestant(corpus)];
     all.extend(guarded(corpus, &good).await);
-    interleaved(&mut all, DISTINCT, rounds)
+    all
 }
 
 /// Whoever must refuse a bad token.

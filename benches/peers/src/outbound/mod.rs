@@ -14,22 +14,22 @@ use http::Request;
 use http::header::AUTHORIZATION;
 
 use crate::drive::{self, Body, Heads};
-use crate::measure::{Contestant, Cost, interleaved};
+use crate::measure::Contestant;
 
 /// The name of the bare service.
 pub const BARE: &str = "bare service";
 /// The name of the raw limit.
 pub const RAW: &str = "a made header value put in, no layer";
 /// Requests to a batch.
-const BATCH: usize = 1024;
+pub const BATCH: usize = 1024;
 
 /// As long as the tokens on the way in.
 pub fn token() -> String {
     "a".repeat(800)
 }
 
-/// Measures all.
-pub async fn measure(rounds: usize) -> Vec<Cost> {
+/// All of them, each with a token at hand.
+pub async fn contestants() -> Vec<Contestant> {
     let heads: Heads = (0..BATCH)
         .map(|_| Request::get("https://api.example/orders").body(()).expect("a request"))
         .collect::<Vec<_>>()
@@ -42,7 +42,7 @@ pub async fn measure(rounds: usize) -> Vec<Cost> {
     all.extend(google::contestants(&heads).await);
     all.extend(yup::contestants(&heads).await);
     all.extend(kube::contestants(&heads));
-    interleaved(&mut all, BATCH, rounds)
+    all
 }
 
 /// What the client below does: it sends the header. A request without one does not count as sent.
