@@ -13,7 +13,7 @@ use tower_bearer::Algorithm;
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;
 
-const INBOUND_ROUNDS: usize = 51;
+const INBOUND_ROUNDS: usize = 41;
 const OUTBOUND_ROUNDS: usize = 1001;
 
 fn main() {
