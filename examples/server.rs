@@ -68,7 +68,7 @@ async fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     println!("listening on http://{address}");
     if let Some((issuing, _)) = &setup.issuing {
-        calls::print(address, issuing, &setup.made_up, flags.clock()?)?;
+        calls::print(address, issuing, &setup.shown, flags.clock()?)?;
     }
     // A temporary store goes when the server does, not before.
     let _stores = setup.issuing.as_ref().map(|(issuing, _)| issuing.stores.clone());

@@ -178,6 +178,7 @@ impl<'a> Credential<'a> {
     }
 
     /// True if it was looked for before, among what the verifier remembers, and is not there.
+    #[cfg(feature = "jwt")]
     pub(crate) fn is_unknown(&self) -> bool {
         self.unknown
     }

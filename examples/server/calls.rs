@@ -17,7 +17,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) fn print(
     address: SocketAddr,
     issuing: &Issuing,
-    made_up: &[Row],
+    clients: &[Row],
     clock: impl Clock,
 ) -> Result<(), ConfigError> {
     let signer = issuing.ring.signer()?;
@@ -40,7 +40,7 @@ pub(crate) fn print(
     call("A forged token: 401 invalid_token", "GET", "/me", &forge(&good));
     call("A missing scope: 403 insufficient_scope", "POST", "/orders", &good);
     call("An expired token: 401 invalid_token, and a sentence that says so", "GET", "/me", &expired);
-    for row in made_up {
+    for row in clients {
         system(address, row);
     }
     println!("\n# gRPC: SERVING");
@@ -66,6 +66,7 @@ fn system(address: SocketAddr, row: &Row) {
                 encoded(secret)
             );
             show("2bttns: id and secret in the query, a JSON string back", &get, "tr -d '\"'");
+            println!("\n# 2bttns' probe: what kind of token is this?");
             println!(
                 "curl -s -H \"authorization: Bearer $(curl -s {get} | tr -d '\"')\" {base}/api/authentication/checkAuthType"
             );
@@ -97,13 +98,14 @@ fn netbird(base: &str, row: &Row, member: &dyn Fn(&str) -> String) {
     println!("\n# NetBird: a Bearer token of its OpenID provider");
     println!("curl {get}");
     println!("curl -s -H \"authorization: Bearer {bearer}\" {base}/me");
+    let user: String = byte_serialize(row.subject().as_bytes()).collect();
     let make = format!(
-        "-X POST -H \"authorization: Bearer {bearer}\" -d '{{\"name\":\"ci\",\"expires_in\":30}}' {base}/api/users/alice/tokens"
+        "-X POST -H \"authorization: Bearer {bearer}\" -d '{{\"name\":\"ci\",\"expires_in\":30}}' {base}/api/users/{user}/tokens"
     );
     println!("\n# NetBird: a personal access token, made with that one, and used as Token");
     println!("curl {make}");
     println!("curl -s -H \"authorization: Token $(curl -s {make} | {})\" {base}/me", member("plain_token"));
-    println!("curl -s -H \"authorization: Bearer {bearer}\" {base}/api/users/alice/tokens");
+    println!("curl -s -H \"authorization: Bearer {bearer}\" {base}/api/users/{user}/tokens");
     println!("\n# Ask about a token (RFC 7662), and revoke one (RFC 7009)");
     println!("curl {client} -d \"token={bearer}\" {base}/oauth2/introspect");
     println!("curl -i {client} -d \"token={bearer}\" {base}/oauth2/revoke");

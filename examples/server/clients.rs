@@ -51,10 +51,16 @@ pub(crate) fn parse(json: &[u8]) -> Result<Vec<Row>, String> {
     })?;
     for (index, row) in rows.iter().enumerate() {
         let same = |other: &Row| (other.contract, &other.id) == (row.contract, &row.id);
+        let named = || format!("client {} ({}, {})", index + 1, row.contract.name(), row.id);
         if rows[..index].iter().any(same) {
-            return Err(format!("row {index}: expected each id once for each contract"));
+            return Err(format!("{}: expected each id once for each contract", named()));
         }
-        row.client().map_err(|error| format!("row {index}: {error}"))?;
+        // It is all that tells whose token is asked for.
+        let is_bot = |other: &Row| other.contract == Contract::Botlhale && other.secret == row.secret;
+        if row.contract == Contract::Botlhale && rows[..index].iter().any(is_bot) {
+            return Err(format!("{}: expected each refresh token once", named()));
+        }
+        row.client().map_err(|error| format!("{}: {error}", named()))?;
     }
     Ok(rows)
 }
@@ -81,6 +87,15 @@ pub(crate) fn made_up() -> Result<Vec<Row>, String> {
 }
 
 impl Row {
+    pub(crate) fn subject(&self) -> &str {
+        self.subject.as_ref().unwrap_or(&self.id)
+    }
+
+    /// For calls that are printed: whoever pastes one fills it in.
+    pub(crate) fn without_secret(&self) -> Self {
+        Self { secret: "SECRET".to_owned(), ..self.clone() }
+    }
+
     pub(crate) fn client(&self) -> Result<Client, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         if self.id.is_empty() || self.secret.is_empty() {
@@ -100,7 +115,7 @@ impl Row {
         let scopes = Scopes::parse(&self.scopes.join(" ")).map_err(|error| text(&error))?;
         let mut client = Client::new(&self.id, secret.map_err(|error| text(&error))?)
             .of_system(self.contract.name())
-            .with_subject(self.subject.as_ref().unwrap_or(&self.id))
+            .with_subject(self.subject())
             .with_scopes(scopes);
         if let Some(jwks) = &self.jwks {
             client = client.or_key(jwks.to_string());

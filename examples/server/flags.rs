@@ -98,7 +98,7 @@ pub(crate) struct Flags {
 
     /// Where tokens, clients and keys live; what one server revokes, all that share a store refuse, at the
     /// latest after 30 s: `memory`, `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`
-    /// [default: a file that goes with the server]
+    /// [default: a temporary file, removed at the end]
     #[arg(long, value_name = "STORE", value_parser = store)]
     pub(crate) store: Option<String>,
 
@@ -106,7 +106,8 @@ pub(crate) struct Flags {
     /// scopes?, jwks?}; contract is two-bttns, gifthub, botlhale, spotnana or netbird, and for botlhale the
     /// secret is the refresh token. A client with the scope offline_access gets a refresh token at
     /// /oauth2/token when it asks for that scope. Secrets of 32 characters or more are kept as digests,
-    /// shorter ones as password hashes [default: one of each, made at start and printed]
+    /// shorter ones as password hashes; one of two-bttns signs tokens, needs 32, and is kept as it is.
+    /// examples/client calls netbird's contract client-credentials [default: one of each, made at start]
     #[arg(long, value_name = "FILE")]
     pub(crate) clients: Option<PathBuf>,
 
@@ -134,6 +135,14 @@ impl std::fmt::Display for BadFlag {
 
 impl std::error::Error for BadFlag {}
 
+/// An error and what is underneath.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
+}
+
 fn bad(flag: &'static str) -> impl FnOnce(ConfigError) -> BadFlag {
     move |error| BadFlag(flag, error.to_string())
 }
@@ -147,8 +156,8 @@ pub(crate) struct Setup {
     pub(crate) verifier: Schemes,
     /// Set if tokens are issued here, with the verifier of those and no others.
     pub(crate) issuing: Option<(Issuing, Issuers)>,
-    /// The clients that were made up, to be shown.
-    pub(crate) made_up: Vec<Row>,
+    /// The clients to be shown: those that were made up, or those of the file without their secrets.
+    pub(crate) shown: Vec<Row>,
     pub(crate) max_token_bytes: usize,
     /// The keys that come from elsewhere, by issuer.
     pub(crate) remote: Vec<(String, RemoteKeys)>,
@@ -180,12 +189,12 @@ impl Flags {
         let mut setup = Setup {
             verifier: Schemes::new(),
             issuing: None,
-            made_up: Vec::new(),
+            shown: Vec::new(),
             max_token_bytes: self.max_token,
             remote,
         };
         if !elsewhere || self.store.is_some() || self.clients.is_some() {
-            let (issuing, made_up) = self.issuing(&own_issuer, &audience).await?;
+            let (issuing, shown) = self.issuing(&own_issuer, &audience).await?;
             let rules = |keys, audience: &str| self.rules(keys, audience);
             let [access, bot, app] = issuing.verifiers(rules).map_err(bad("--issuer or --audience"))?;
             let issuers = |verifiers: Vec<JwtVerifier>| {
@@ -195,7 +204,7 @@ impl Flags {
             let own = issuers(vec![access.clone(), bot.clone()])?;
             verifiers.extend([access, bot]);
             setup.verifier = issuing.schemes(issuers(verifiers)?, MAX_AGE).map_err(bad("--store"))?;
-            (setup.issuing, setup.made_up) = (Some((issuing, own)), made_up);
+            (setup.issuing, setup.shown) = (Some((issuing, own)), shown);
         } else if !verifiers.is_empty() {
             let jwts = Issuers::new(verifiers).map_err(bad("--issuer or --also-issuer"))?;
             setup.verifier = setup.verifier.bearer_jwt(jwts);
@@ -210,13 +219,15 @@ impl Flags {
         Ok(setup)
     }
 
-    /// What is issued here, and the clients that were made up for it.
+    /// What is issued here, and the clients to be shown.
     async fn issuing(&self, issuer: &str, audience: &str) -> Result<(Issuing, Vec<Row>), BadFlag> {
-        let named = |flag| move |error: Box<dyn std::error::Error>| BadFlag(flag, error.to_string());
-        let (rows, made_up) = match &self.clients {
+        let named = |flag| move |error: Box<dyn std::error::Error>| BadFlag(flag, chain(&*error));
+        let (rows, shown) = match &self.clients {
             Some(path) => {
                 let rows = clients::parse(&read("--clients", path)?);
-                (rows.map_err(|error| BadFlag("--clients", error))?, Vec::new())
+                let rows = rows.map_err(|error| BadFlag("--clients", error))?;
+                let shown = rows.iter().map(Row::without_secret).collect();
+                (rows, shown)
             }
             None => {
                 let rows = clients::made_up().map_err(|error| BadFlag("--clients", error))?;
@@ -225,7 +236,7 @@ impl Flags {
         };
         let stores = Stores::open(self.store.as_deref(), &rows).await.map_err(named("--store"))?;
         let issuing = Issuing::new(stores, issuer, audience, self.clock()?).await;
-        Ok((issuing.map_err(named("--store"))?, made_up))
+        Ok((issuing.map_err(named("--store"))?, shown))
     }
 
     /// The keys that the flags name, if they name some.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use http::Uri;
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 
 use crate::error::ConfigError;
 
@@ -25,6 +25,8 @@ struct Origin {
     https: bool,
     host: String,
     port: u16,
+    /// Host and port as they are written where the port is not the scheme's own.
+    authority: String,
 }
 
 /// What can be read as origins: a URL without a path, or several.
@@ -71,6 +73,11 @@ impl Origins {
             Some(scheme) if *scheme == Scheme::HTTP => false,
             _ => return false,
         };
+        let Some(authority) = uri.authority().map(Authority::as_str) else { return false };
+        // As most clients write it; taken apart only where it is written in another way.
+        if self.0.iter().any(|own| own.https == https && *own.authority == *authority) {
+            return true;
+        }
         let (Some(host), Some(port)) = (uri.host(), port(uri, https)) else { return false };
         !has_user(uri)
             && self
@@ -99,7 +106,10 @@ impl Origin {
         let port = port(&uri, https).ok_or_else(wanted)?;
         let bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && !url.contains('#');
         if bare && !has_user(&uri) {
-            Ok(Self { https, host: host.to_ascii_lowercase(), port })
+            let host = host.to_ascii_lowercase();
+            let own_port = if https { 443 } else { 80 };
+            let authority = if port == own_port { host.clone() } else { format!("{host}:{port}") };
+            Ok(Self { https, host, port, authority })
         } else {
             Err(wanted())
         }

@@ -228,7 +228,8 @@ impl KeyRing {
         Ok(signing.signer.clone())
     }
 
-    /// The published keys, as a JSON Web Key set.
+    /// The published keys, as a JSON Web Key set; none before the first [`refresh`](Self::refresh). A verifier
+    /// that is made of this text knows no key that comes later: give it a [`JwksEndpoint`](super::JwksEndpoint).
     pub fn jwks(&self) -> String {
         json!({ "keys": self.public_keys() }).to_string()
     }

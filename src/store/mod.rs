@@ -1,7 +1,8 @@
 //! Where tokens, clients and keys live: what a store is asked, and three that answer.
 //!
 //! 1. A store sees digests ([`TokenDigest`]), never tokens. Secrets of clients are kept as digests or password
-//!    hashes; a key that signs is the one thing kept as it is.
+//!    hashes; what signs, a key or the secret of an app that signs its own tokens, is the one thing kept as it
+//!    is.
 //! 2. What a store says it keeps is durable when it says so. What was revoked never comes back.
 //! 3. `Ok(None)` means "there is none". What cannot be told now is an error, and ends in a 503.
 //! 4. A revocation is announced ([`Revocations`]) to whoever remembers answers, in the process that made it

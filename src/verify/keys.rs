@@ -181,7 +181,7 @@ impl Keys {
     pub(super) fn is_current(&self, set: &Arc<KeySet>) -> bool {
         match &self.0 {
             Source::ByClaim(_) => false,
-            Source::Fixed(_) => true,
+            Source::Fixed(own) => Arc::ptr_eq(own, set),
             #[cfg(feature = "remote")]
             Source::Remote(keys) => keys.current().is_some_and(|current| Arc::ptr_eq(&current, set)),
         }

@@ -90,7 +90,7 @@ impl SqlStore {
     ///
     /// - `sqlite:PATH` or `sqlite://PATH`: a file, which is made if it is missing, on Unix for its owner alone.
     ///   Everything after the scheme is the path; there are no parameters. The files `PATH-wal` and `PATH-shm`
-    ///   belong to it.
+    ///   belong to it: what was written last is in them, so a copy of `PATH` alone is no backup.
     /// - `postgres://user:password@host:port/database`, or `postgresql://…`: the tables go to the first schema of
     ///   the user's search path. TLS is as `sslmode` says; `prefer` is its default, `verify-full` the one to use
     ///   across a network. Revocations are heard with `LISTEN`, which needs a session of its own: a pooler in
@@ -156,7 +156,7 @@ impl SqlStore {
 }
 
 fn unusable(error: BoxError) -> ConfigError {
-    ConfigError::new("url", "expected a database that can be used").with_source(error)
+    ConfigError::new("url", "the database cannot be opened").with_source(error)
 }
 
 /// Which kind it is; a URL may have a password.
