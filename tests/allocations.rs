@@ -93,8 +93,9 @@ fn a_token_costs_ten_allocations_and_three_when_it_was_seen() {
             .claim("roles", vec!["admin", "editor"]);
         let authorization = format!("Bearer {}", signer.sign(&token).unwrap());
         let fresh = beyond_the_bare_service(&layer, &authorization);
-        // Now and then the memory grows.
-        assert!(fresh <= 10 || (number > 0 && fresh <= 13), "{number}: {fresh}");
+        // Now and then the memory grows. The other backend allocates for each signature.
+        let most = if cfg!(feature = "aws-lc-rs") { 10 } else { 20 };
+        assert!(fresh <= most || (number > 0 && fresh <= most + 3), "{number}: {fresh}");
         for _ in 0..3 {
             assert_eq!(beyond_the_bare_service(&layer, &authorization), 3, "what the extensions need");
         }
