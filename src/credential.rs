@@ -121,8 +121,6 @@ impl FromIterator<Scheme> for SchemeSet {
 pub struct Credential<'a> {
     scheme: Scheme,
     token: Cow<'a, str>,
-    /// No verifier remembers it: whoever asks again gets the same answer.
-    unknown: bool,
 }
 
 /// What stands in the header, not yet known to be a token.
@@ -152,7 +150,7 @@ impl<'a> Credential<'a> {
 
     /// A credential that did not come from a header. The token is taken as it is.
     pub fn new(scheme: Scheme, token: impl Into<Cow<'a, str>>) -> Self {
-        Self { scheme, token: token.into(), unknown: false }
+        Self { scheme, token: token.into() }
     }
 
     /// The scheme.
@@ -167,20 +165,7 @@ impl<'a> Credential<'a> {
 
     /// The same credential, with a token of its own.
     pub fn into_owned(self) -> Credential<'static> {
-        let Self { scheme, token, unknown } = self;
-        Credential { scheme, token: Cow::Owned(token.into_owned()), unknown }
-    }
-
-    /// To be verified: a verifier was asked whether it remembers this one.
-    pub(crate) fn not_remembered(mut self) -> Self {
-        self.unknown = true;
-        self
-    }
-
-    /// True if it was looked for before, among what the verifier remembers, and is not there.
-    #[cfg(feature = "jwt")]
-    pub(crate) fn is_unknown(&self) -> bool {
-        self.unknown
+        Credential { scheme: self.scheme, token: Cow::Owned(self.token.into_owned()) }
     }
 }
 
@@ -202,7 +187,7 @@ impl<'a> Presented<'a> {
     pub(crate) fn check(self) -> Result<Credential<'a>, Rejection> {
         match text_of(self.token) {
             Some(token) if is_token68(token.as_bytes()) => {
-                Ok(Credential { scheme: self.scheme, token: Cow::Borrowed(token), unknown: false })
+                Ok(Credential { scheme: self.scheme, token: Cow::Borrowed(token) })
             }
             _ => Err(malformed("the token has a character that tokens cannot have")),
         }

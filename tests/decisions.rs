@@ -2,17 +2,22 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{AUDIENCE, HEADER, ISSUER, NOW, SECRET, good_claims, raw, reason};
 use http::{Request, Response};
 use proptest::prelude::*;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
 use tower_bearer::issue::JwtSigner;
+use tower_bearer::store::MemoryStore;
 use tower_bearer::test_util::{ManualClock, StubTransport};
-use tower_bearer::verify::{Issuers, JwtVerifier, JwtVerifierBuilder, Keys, Schemes, Verify};
+use tower_bearer::verify::{
+    Issuers, JwtVerifier, JwtVerifierBuilder, Keys, RevocableVerifier, Schemes, Verify,
+};
 use tower_bearer::{
     Algorithm, AuthenticateLayer, Credential, Identity, Rejection, RejectionKind, Scheme, Scopes,
 };
@@ -247,6 +252,38 @@ async fn through_every_decorator_the_answer_is_the_same() {
         assert_eq!(ask(value.clone()).await.0, status, "{value}");
     }
     assert_eq!(ask("Bearer pat_1".into()).await.1.unwrap().0, "personal");
+}
+
+/// Counts how often the claims of a token were read in full, which is done for an accepted token alone.
+#[derive(Deserialize)]
+#[serde(from = "Value")]
+struct Read;
+
+static READS: AtomicUsize = AtomicUsize::new(0);
+
+impl From<Value> for Read {
+    fn from(_: Value) -> Self {
+        READS.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+#[tokio::test]
+async fn a_decorator_that_remembers_nothing_keeps_nobody_from_it() {
+    let keys = Keys::hmac(Algorithm::HS256, SECRET).unwrap();
+    let rules = JwtVerifier::builder(keys).issuer(ISSUER).audience(AUDIENCE);
+    let verifier = rules.with_clock(ManualClock::at(NOW)).with_detail::<Read>().build().unwrap();
+    let issuers = Issuers::new([verifier]).unwrap();
+    let revocable = RevocableVerifier::new(issuers, MemoryStore::new(), Duration::from_secs(30));
+    let service = AuthenticateLayer::new(revocable).layer(tower::service_fn(|_: Request<()>| async {
+        Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+    }));
+    let authorization = format!("Bearer {}", raw(HEADER, &good_claims().to_string()));
+    for _ in 0..3 {
+        let request = Request::builder().header("authorization", &authorization).body(()).unwrap();
+        assert_eq!(service.clone().oneshot(request).await.unwrap().status(), 200);
+    }
+    assert_eq!(READS.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ impl Shared {
         if let Some(identity) = self.verifier.recall(scheme, header.token).filter(|_| fits) {
             return Ok(Presented::Credential(scheme, Eventual::now(Ok(identity))));
         }
-        let credential = header.check()?.not_remembered();
+        let credential = header.check()?;
         let verdict = if fits {
             self.verifier.verify(&credential)
         } else {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Verify;
-use super::jwt::{JwtVerifier, recall, verify_with};
+use super::jwt::{JwtVerifier, verify_with};
 use super::rules::Refused;
 use crate::credential::{Credential, Scheme};
 use crate::error::ConfigError;
@@ -85,10 +85,10 @@ impl Issuers {
 
 impl Verify for Issuers {
     fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
-        if let Some(identity) = recall(self, credential) {
+        let token = credential.expose();
+        if let Some(identity) = self.recall(credential.scheme(), token.as_bytes()) {
             return Eventual::now(Ok(identity));
         }
-        let token = credential.expose();
         verify_with(token, self.max_token_bytes, |claims| {
             let chosen = self.choose(claims.issuer.as_deref())?;
             if token.len() <= chosen.max_token_bytes() { Ok(chosen) } else { Err(Refused::Issuer) }

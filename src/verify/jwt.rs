@@ -63,9 +63,10 @@ impl JwtVerifier {
 
 impl Verify for JwtVerifier {
     fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
-        match recall(self, credential) {
+        let token = credential.expose();
+        match self.recall(credential.scheme(), token.as_bytes()) {
             Some(identity) => Eventual::now(Ok(identity)),
-            None => verify_with(credential.expose(), self.inner.max_token_bytes, |_| Ok(self)),
+            None => verify_with(token, self.inner.max_token_bytes, |_| Ok(self)),
         }
     }
 
@@ -77,14 +78,6 @@ impl Verify for JwtVerifier {
             good.then(|| decision.identity.clone())
         })
     }
-}
-
-/// What a verifier remembers, if it was not asked before.
-pub(super) fn recall(verifier: &impl Verify, credential: &Credential<'_>) -> Option<Identity> {
-    if credential.is_unknown() {
-        return None;
-    }
-    verifier.recall(credential.scheme(), credential.expose().as_bytes())
 }
 
 /// Reads a token once, lets `choose` pick its verifier by what it claims, and judges it there.
