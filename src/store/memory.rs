@@ -8,6 +8,8 @@ use super::{
     Client, ClientStore, KeyStore, RefreshGrant, RefreshStore, RevocationStore, Rotation, StoredKey,
 };
 use super::{PersonalToken, Revocations, Stored, TokenDigest, TokenStore};
+#[cfg(feature = "issue")]
+use crate::error::BoxError;
 use crate::eventual::Eventual;
 
 /// A store that forgets everything with the process. A clone is the same store.
@@ -122,15 +124,12 @@ impl MemoryStore {
         Self::done(())
     }
 
-    fn end_grant(&self, state: &mut State, grant_id: &str, void_until: SystemTime) -> Stored<()> {
-        let digest = match RefreshGrant::digest_of(grant_id) {
-            Ok(digest) => digest,
-            Err(error) => return Eventual::now(Err(error.into())),
-        };
+    fn end_grant(&self, state: &mut State, grant_id: &str, void_until: SystemTime) -> Result<(), BoxError> {
+        let digest = RefreshGrant::digest_of(grant_id)?;
         state.issued.refresh.retain(|_, grant| grant.grant_id != grant_id);
         state.issued.void.insert(digest, void_until);
         self.revocations.announce(digest);
-        Self::done(())
+        Ok(())
     }
 }
 
@@ -175,11 +174,8 @@ impl RefreshStore for MemoryStore {
         };
         if grant.spent {
             let grant_id = grant.grant_id.clone();
-            return match self.end_grant(&mut state, &grant_id, void_until).try_now() {
-                Ok(ended) => Eventual::now(ended.map(|()| Rotation::Reused)),
-                // It never waits.
-                Err(_) => Self::done(Rotation::Reused),
-            };
+            let ended = self.end_grant(&mut state, &grant_id, void_until);
+            return Eventual::now(ended.map(|()| Rotation::Reused));
         }
         let next = RefreshGrant { expires_at, ..grant.clone() };
         grant.spent = true;
@@ -188,7 +184,7 @@ impl RefreshStore for MemoryStore {
     }
 
     fn end(&self, grant_id: &str, void_until: SystemTime) -> Stored<()> {
-        self.end_grant(&mut self.lock(), grant_id, void_until)
+        Eventual::now(self.end_grant(&mut self.lock(), grant_id, void_until))
     }
 }
 
