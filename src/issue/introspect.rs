@@ -5,33 +5,20 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use serde_json::{Map, Value, json};
 
-use super::clients::Clients;
+use super::desk::Desk;
 use super::fault::Fault;
-use super::form::Form;
-use super::http::{json as answer, read, service};
-use crate::clock::{Clock, SharedClock};
-use crate::contract::{Encoding, ErrorForm};
-use crate::credential::{Credential, Scheme};
+use super::http::{json as answer, service};
+use crate::clock::Clock;
+use crate::contract::ErrorForm;
 use crate::error::BoxError;
 use crate::identity::Identity;
-use crate::rejection::{Rejection, RejectionKind};
-use crate::store::{Client, ClientStore, PersonalToken, RefreshStore, RevocationStore, TokenDigest};
+use crate::store::{ClientStore, PersonalToken, RefreshStore, RevocationStore, TokenDigest};
 use crate::verify::Verify;
-
-/// What both services here need: who asks, and what a token is.
-#[derive(Clone)]
-pub(super) struct Desk {
-    pub(super) clients: Clients,
-    pub(super) verifier: Arc<dyn Verify>,
-    pub(super) refresh: Option<Arc<dyn RefreshStore>>,
-    pub(super) clock: SharedClock,
-}
 
 /// Tells clients about tokens (RFC 7662).
 ///
@@ -74,61 +61,21 @@ impl IntrospectionEndpoint {
 
     /// The clock that refresh tokens and assertions are judged by.
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
-        Arc::make_mut(&mut self.desk).with_clock(clock);
+        Arc::make_mut(&mut self.desk).clients.with_clock(clock);
         self
     }
 }
 
-impl Desk {
-    pub(super) fn new(verifier: impl Verify, clients: impl ClientStore) -> Self {
-        Self {
-            clients: Clients::new(Arc::new(clients)),
-            verifier: Arc::new(verifier),
-            refresh: None,
-            clock: SharedClock::default(),
-        }
-    }
-
-    pub(super) fn with_clock(&mut self, clock: impl Clock) {
-        self.clock = SharedClock::new(clock);
-        let shared = self.clock.clone();
-        self.clients.with_clock(move || shared.now());
-    }
-
-    /// The client that asks, and the token that it asks about.
-    pub(super) async fn open<B>(&self, head: &Parts, body: B) -> Result<(Client, Form), Fault>
-    where
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
-        if head.method != Method::POST {
-            return Err(Fault::Method("POST"));
-        }
-        let only_forms = |encoding| encoding == Encoding::Form;
-        let form = Form::read(&head.headers, read(body).await?, only_forms).await?;
-        let client = self.clients.authenticate(&head.headers, &form).await?;
-        if form.get("token").is_none() {
-            return Err(Fault::Parameter("token".to_owned()));
-        }
-        Ok((client, form))
-    }
-
-    /// What a token proves. `None` if it proves nothing.
-    pub(super) async fn identify(&self, token: &str) -> Result<Option<Identity>, Fault> {
-        match self.verifier.verify(&Credential::new(Scheme::Bearer, token)).await {
-            Ok(identity) => Ok(Some(identity)),
-            Err(rejection) if rejection.kind() == RejectionKind::Unavailable => Err(unavailable(&rejection)),
-            Err(_) => Ok(None),
-        }
-    }
-
+impl IntrospectionEndpoint {
     async fn introspect(&self, token: &str) -> Result<Value, Fault> {
-        if let Some(identity) = self.identify(token).await? {
+        if let Some(identity) = self.desk.identify(token).await? {
             return Ok(active(&identity));
         }
-        if let Some(store) = &self.refresh {
+        if let Some(store) = &self.desk.refresh {
             let found = store.find(TokenDigest::of(token)?).await.map_err(Fault::Unavailable)?;
-            if let Some(grant) = found.filter(|grant| grant.expires_at > self.clock.now() && !grant.spent) {
+            if let Some(grant) =
+                found.filter(|grant| grant.expires_at > self.desk.clients.now() && !grant.spent)
+            {
                 return Ok(json!({
                     "active": true,
                     "client_id": grant.client_id,
@@ -141,11 +88,6 @@ impl Desk {
         }
         Ok(json!({ "active": false }))
     }
-}
-
-fn unavailable(rejection: &Rejection) -> Fault {
-    let source = std::error::Error::source(rejection).map(ToString::to_string);
-    Fault::Unavailable(source.unwrap_or_else(|| rejection.to_string()).into())
 }
 
 /// RFC 7662 §2.2, as far as the token says.
@@ -176,7 +118,7 @@ fn active(identity: &Identity) -> Value {
     Value::Object(answer)
 }
 
-pub(super) fn seconds(time: SystemTime) -> u64 {
+fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
@@ -190,8 +132,8 @@ impl IntrospectionEndpoint {
     {
         let (head, body) = request.into_parts();
         let outcome = async {
-            let (_, form) = self.desk.open(&head, body).await?;
-            self.desk.introspect(form.get("token").unwrap_or_default()).await
+            let (_, token) = self.desk.open(&head, body).await?;
+            self.introspect(&token).await
         };
         match outcome.await {
             Ok(body) => answer(StatusCode::OK, &body),

@@ -113,6 +113,7 @@
 mod access_token;
 mod app_keys;
 mod clients;
+mod desk;
 mod endpoint;
 mod fault;
 mod form;

@@ -10,9 +10,9 @@ use http_body::Body;
 use http_body_util::Full;
 use serde_json::json;
 
+use super::desk::Desk;
 use super::fault::Fault;
 use super::http::{json as answer, service};
-use super::introspect::Desk;
 use crate::clock::Clock;
 use crate::contract::ErrorForm;
 use crate::error::BoxError;
@@ -77,7 +77,7 @@ impl RevocationEndpoint {
 
     /// The clock that refresh tokens and assertions are judged by.
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
-        Arc::make_mut(&mut self.desk).with_clock(clock);
+        Arc::make_mut(&mut self.desk).clients.with_clock(clock);
         self
     }
 
@@ -88,7 +88,7 @@ impl RevocationEndpoint {
                 if !grant.is_of(client) {
                     return Err(Fault::Unauthorized);
                 }
-                let until = self.desk.clock.now().checked_add(FOREVER).unwrap_or(grant.expires_at);
+                let until = self.desk.clients.now().checked_add(FOREVER).unwrap_or(grant.expires_at);
                 return store.end(&grant.grant_id, until).await.map_err(Fault::Unavailable);
             }
         }
@@ -101,7 +101,7 @@ impl RevocationEndpoint {
             let revoked = store.revoke(&personal.owner, &personal.id).await;
             return revoked.map(drop).map_err(Fault::Unavailable);
         }
-        let now = self.desk.clock.now();
+        let now = self.desk.clients.now();
         // What cannot be added to is as good as for ever.
         let until = match identity.expires_at() {
             Some(expires) => expires.checked_add(LEEWAY).unwrap_or(expires),
@@ -135,8 +135,8 @@ impl RevocationEndpoint {
     {
         let (head, body) = request.into_parts();
         let outcome = async {
-            let (client, form) = self.desk.open(&head, body).await?;
-            self.revoke(&client, form.get("token").unwrap_or_default()).await
+            let (client, token) = self.desk.open(&head, body).await?;
+            self.revoke(&client, &token).await
         };
         match outcome.await {
             Ok(()) => answer(StatusCode::OK, &json!({})),
