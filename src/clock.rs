@@ -4,6 +4,8 @@
 use std::fmt;
 #[cfg(any(feature = "client", feature = "jwt"))]
 use std::sync::Arc;
+#[cfg(any(feature = "pat", feature = "remote"))]
+use std::time::Duration;
 use std::time::SystemTime;
 #[cfg(feature = "jwt")]
 use std::time::UNIX_EPOCH;
@@ -73,6 +75,16 @@ impl fmt::Debug for SharedClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
     }
+}
+
+/// Ages are no longer: it is more than anything runs, and little enough to be added to any time.
+#[cfg(any(feature = "pat", feature = "remote"))]
+pub(crate) const LONGEST_AGE: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Whole seconds since the Unix epoch, zero before it.
+#[cfg(feature = "pat")]
+pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Nanoseconds since the Unix epoch, negative before it. Wide enough for every `SystemTime`.

@@ -68,7 +68,6 @@ const MAY_IMPORT: [(&str, &[&str]); 31] = [
             "secret",
             "store",
             // A client's assertion is a JWT, and what is revoked here is looked up there.
-            "verify::GRANT_CLAIM",
             "verify::JwtVerifier",
             "verify::KeyLookup",
             "verify::Keys",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 use tokio::time::{Instant, timeout};
 
+use crate::clock::LONGEST_AGE;
 use crate::error::BoxError;
 use crate::eventual::Eventual;
 use crate::scope::Scopes;
@@ -15,9 +16,6 @@ use crate::store::{Client, ClientStore};
 use crate::verify::KeyLookup;
 
 const MAX_REMEMBERED: usize = 10_000;
-/// Longer than anything runs, and short enough to be added to any time.
-const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
-
 /// What the store may take to answer before what it said last counts.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -47,7 +45,7 @@ impl AppKeys {
     /// The apps of a [system](Client::system).
     pub fn new(clients: impl ClientStore, system: impl Into<String>, max_age: Duration) -> Self {
         let (clients, known) = (Arc::new(clients), Arc::new(Cache::new(MAX_REMEMBERED)));
-        Self { clients, system: system.into(), max_age: max_age.min(FOREVER), known }
+        Self { clients, system: system.into(), max_age: max_age.min(LONGEST_AGE), known }
     }
 
     /// What the store said last, if that still counts.

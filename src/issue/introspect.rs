@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -13,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::desk::Desk;
 use super::fault::Fault;
 use super::http::{json as answer, service};
-use crate::clock::Clock;
+use crate::clock::{Clock, unix_seconds};
 use crate::contract::ErrorForm;
 use crate::error::BoxError;
 use crate::identity::Identity;
@@ -81,7 +80,7 @@ impl IntrospectionEndpoint {
                     "client_id": grant.client_id,
                     "sub": grant.subject,
                     "scope": grant.scopes.to_string(),
-                    "exp": seconds(grant.expires_at),
+                    "exp": unix_seconds(grant.expires_at),
                     "token_type": "refresh_token",
                 }));
             }
@@ -106,20 +105,16 @@ fn active(identity: &Identity) -> Value {
         set("iss", issuer.into());
     }
     if let Some(expires) = identity.expires_at() {
-        set("exp", seconds(expires).into());
+        set("exp", unix_seconds(expires).into());
     }
     if !identity.scopes().is_empty() {
         set("scope", identity.scopes().to_string().into());
     }
     if let Some(token) = identity.detail::<PersonalToken>() {
-        set("iat", seconds(token.created_at).into());
+        set("iat", unix_seconds(token.created_at).into());
         set("jti", token.id.as_str().into());
     }
     Value::Object(answer)
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 service!(IntrospectionEndpoint);

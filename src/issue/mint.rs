@@ -13,7 +13,7 @@ use crate::clock::{Clock, SharedClock, unix_nanos};
 use crate::error::ConfigError;
 use crate::jose::{base64url, random};
 use crate::scope::Scopes;
-use crate::store::Client;
+use crate::store::{Client, RefreshGrant};
 
 /// What most issuers give.
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -125,7 +125,7 @@ impl Mint {
                     AccessToken::new(issuer, order.subject, &order.client.id, audience, order.lifetime)
                         .scopes(order.scopes.clone());
                 if let Some(grant) = order.grant_id {
-                    token = token.claim(crate::verify::GRANT_CLAIM, grant);
+                    token = token.claim(RefreshGrant::CLAIM, grant);
                 }
                 let clock = self.clock.clone();
                 let token = keys.signer()?.with_clock(move || clock.now()).sign(&token)?;

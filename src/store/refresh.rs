@@ -25,6 +25,9 @@ pub struct RefreshGrant {
 }
 
 impl RefreshGrant {
+    /// The claim of the access tokens that came of a grant: with it, they end.
+    pub(crate) const CLAIM: &str = "grant_id";
+
     /// A grant of nothing yet.
     pub fn new(
         grant_id: impl Into<String>,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Verify;
 use super::digest::{Digest, DigestKey};
-use crate::clock::{Clock, SharedClock};
+use crate::clock::{Clock, LONGEST_AGE, SharedClock};
 use crate::credential::{Credential, Scheme};
 use crate::error::ConfigError;
 use crate::eventual::Eventual;
@@ -22,8 +22,6 @@ use crate::store::{Moment, Revocations, TokenDigest};
 /// Long enough to take the weight of a client that tries again at once, short enough that a token made a
 /// moment ago is soon known.
 const DEFAULT_REFUSAL_AGE: Duration = Duration::from_secs(5);
-/// Longer than anything runs, and short enough to be added to any time.
-const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 const DEFAULT_MAX_ENTRIES: usize = 10_000;
 /// Of what the identities hold, keys and overhead not counted.
 const DEFAULT_MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -117,7 +115,7 @@ impl<V: Verify> CachedVerifier<V> {
     /// How long a refusal is remembered; 5 s unless said otherwise, zero for not at all.
     #[must_use]
     pub fn with_refusal_age(self, age: Duration) -> Self {
-        self.changed(|memory| Memory { refusal_age: age.min(FOREVER), ..memory })
+        self.changed(|memory| Memory { refusal_age: age.min(LONGEST_AGE), ..memory })
     }
 
     /// How much is remembered: entries, of each kind, and bytes of what accepted identities hold. 10,000
@@ -160,7 +158,7 @@ impl Memory {
             accepted: Cache::with_weighter(entries, bytes, ByBytes),
             refused: Cache::new(entries),
             revocations: Revocations::new(),
-            max_age: max_age.min(FOREVER),
+            max_age: max_age.min(LONGEST_AGE),
             refusal_age: DEFAULT_REFUSAL_AGE,
         }
     }

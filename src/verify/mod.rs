@@ -119,8 +119,6 @@ pub use self::pat::PatVerifier;
 #[cfg(feature = "remote")]
 pub use self::remote::{KeysHealth, RemoteKeys};
 #[cfg(feature = "issue")]
-pub(crate) use self::revocable::GRANT_CLAIM;
-#[cfg(feature = "issue")]
 pub use self::revocable::RevocableVerifier;
 pub use self::schemes::Schemes;
 

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use tokio::time::{sleep, timeout};
 
 use super::{CachedVerifier, Verify};
-use crate::clock::{Clock, SharedClock};
+use crate::clock::{Clock, SharedClock, unix_seconds};
 use crate::credential::{Credential, Scheme};
 use crate::error::ConfigError;
 use crate::eventual::Eventual;
@@ -58,19 +58,15 @@ struct LastUse(AtomicU64);
 
 impl LastUse {
     fn new(at: SystemTime) -> Self {
-        Self(AtomicU64::new(seconds(at)))
+        Self(AtomicU64::new(unix_seconds(at)))
     }
 
     /// True for one caller of those who use it at this time, if that is to be written down.
     fn is_news(&self, at: SystemTime) -> bool {
-        let (last, now) = (self.0.load(Ordering::Relaxed), seconds(at));
+        let (last, now) = (self.0.load(Ordering::Relaxed), unix_seconds(at));
         now >= last.saturating_add(LAST_USED_RESOLUTION.as_secs())
             && self.0.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl PatVerifier {

@@ -8,6 +8,7 @@ use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 use super::Verify;
+use crate::clock::LONGEST_AGE;
 use crate::credential::{Credential, Scheme};
 use crate::error::{BoxError, ConfigError};
 use crate::eventual::Eventual;
@@ -16,11 +17,7 @@ use crate::identity::Identity;
 use crate::rejection::Rejection;
 use crate::store::{Moment, RefreshGrant, RevocationStore, TokenDigest};
 
-/// The claim of access tokens that came of a refresh token: with the grant, they end.
-pub(crate) const GRANT_CLAIM: &str = "grant_id";
 const DEFAULT_MAX_ENTRIES: usize = 100_000;
-/// Longer than anything runs, and short enough to be added to any time.
-const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Asks a [`RevocationStore`] whether a token that another verifier accepts was revoked.
 ///
@@ -77,7 +74,7 @@ impl RevocableVerifier {
     /// with zero, each request asks.
     pub fn new(inner: impl Verify, store: impl RevocationStore, max_age: Duration) -> Self {
         let (store, fine) = (Arc::new(store), Cache::new(DEFAULT_MAX_ENTRIES));
-        let memory = Memory { store, fine, max_age: max_age.min(FOREVER) };
+        let memory = Memory { store, fine, max_age: max_age.min(LONGEST_AGE) };
         Self { inner: Arc::new(inner), memory: Arc::new(memory), flights: Arc::new(Flights::new()) }
     }
 
@@ -127,7 +124,7 @@ fn judged(revoked: Option<Answer>, identity: Identity) -> Result<Identity, Rejec
 /// The token itself first, then the grant it came of.
 fn digests(identity: &Identity, token: &str) -> Result<Vec<TokenDigest>, ConfigError> {
     let mut digests = vec![RevocableVerifier::digest(token)?];
-    if let Some(grant) = identity.claim(GRANT_CLAIM).and_then(|grant| grant.as_str()) {
+    if let Some(grant) = identity.claim(RefreshGrant::CLAIM).and_then(|grant| grant.as_str()) {
         digests.push(RefreshGrant::digest_of(grant)?);
     }
     Ok(digests)
