@@ -1,12 +1,12 @@
 //! Why an endpoint refuses, and what that looks like to each kind of system.
 
 use bytes::Bytes;
-use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use super::http::json as answer;
+use super::http::{json as answer, retry_soon};
 use crate::contract::ErrorForm;
 use crate::error::{BoxError, ConfigError};
 use crate::rejection::Rejection;
@@ -44,9 +44,7 @@ impl Fault {
             Self::Method(allowed) => {
                 headers.insert(ALLOW, HeaderValue::from_static(allowed));
             }
-            Self::Unavailable(_) => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-            }
+            Self::Unavailable(_) => retry_soon(headers),
             _ => {}
         }
         if status == StatusCode::UNAUTHORIZED {

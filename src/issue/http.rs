@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use serde_json::Value;
@@ -104,6 +104,18 @@ pub(super) fn json(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     no_store(headers);
     response
+}
+
+/// For a 503: soon enough for who waits, late enough for who recovers.
+pub(super) fn retry_soon(headers: &mut HeaderMap) {
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+}
+
+/// The methods that read, as `Allow` has them (RFC 9110 §10.2.1).
+pub(super) const READING: &str = "GET, HEAD";
+
+pub(super) fn is_reading(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
 }
 
 pub(super) fn no_store(headers: &mut HeaderMap) {

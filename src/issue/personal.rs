@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
@@ -14,7 +14,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::fault::Fault;
-use super::http::{json as answer, read, service};
+use super::http::{json as answer, read, retry_soon, service};
 use crate::clock::{Clock, SharedClock};
 use crate::error::{BoxError, ConfigError};
 use crate::identity::Identity;
@@ -231,7 +231,7 @@ impl Problem {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"api\""));
             }
             Self::Unavailable(error) => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+                retry_soon(headers);
                 response.extensions_mut().insert(Rejection::unavailable().with_source(error));
             }
             _ => {}

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use super::http::{json as answer, service};
+use super::http::{READING, is_reading, json as answer, retry_soon, service};
 use crate::credential::{Credential, Scheme};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::Verify;
@@ -71,7 +71,7 @@ service!(AuthTypeEndpoint, without a body);
 
 impl AuthTypeEndpoint {
     async fn answer(self, head: Parts) -> Response<Full<Bytes>> {
-        if head.method != Method::GET && head.method != Method::HEAD {
+        if !is_reading(&head.method) {
             return wrong_method();
         }
         let credential = match Credential::from_headers(&head.headers) {
@@ -110,14 +110,14 @@ fn unauthorized() -> Response<Full<Bytes>> {
 
 fn wrong_method() -> Response<Full<Bytes>> {
     let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "Expected GET", "METHOD_NOT_SUPPORTED");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(READING));
     response
 }
 
 fn unavailable(rejection: Rejection) -> Response<Full<Bytes>> {
     let message = "The token cannot be checked now";
     let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message, "INTERNAL_SERVER_ERROR");
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    retry_soon(response.headers_mut());
     response.extensions_mut().insert(rejection);
     response
 }

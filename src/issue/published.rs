@@ -11,7 +11,7 @@ use http_body_util::Full;
 use serde_json::{Map, Value, json};
 
 use super::fault::Fault;
-use super::http::service;
+use super::http::{READING, is_reading, service};
 use super::keyring::KeyRing;
 use crate::contract::ErrorForm;
 use crate::error::{BoxError, ConfigError};
@@ -49,7 +49,7 @@ service!(JwksEndpoint, without a body);
 
 impl JwksEndpoint {
     async fn answer(self, head: Parts) -> Response<Full<Bytes>> {
-        if !is_read(&head.method) {
+        if !is_reading(&head.method) {
             return document(&head.method, "", Bytes::new());
         }
         match self.set().await {
@@ -151,15 +151,11 @@ impl MetadataEndpoint {
     }
 }
 
-fn is_read(method: &Method) -> bool {
-    *method == Method::GET || *method == Method::HEAD
-}
-
 fn document(method: &Method, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
-    if !is_read(method) {
+    if !is_reading(method) {
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(READING));
         return response;
     }
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
