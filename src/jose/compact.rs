@@ -9,7 +9,7 @@ use memchr::memchr_iter;
 use super::base64url;
 
 /// More than a header with a key id of the usual length has.
-pub(crate) type HeaderBuffer = [u8; 256];
+pub(crate) const HEADER_BYTES: usize = 256;
 
 /// The three parts of a compact JWS.
 #[derive(Clone, Copy)]
@@ -42,7 +42,10 @@ impl<'a> Compact<'a> {
     }
 
     /// Into a buffer, if it fits, since nobody keeps it.
-    pub(crate) fn decode_header<'b>(&self, buffer: &'b mut HeaderBuffer) -> Result<Cow<'b, str>, Malformed> {
+    pub(crate) fn decode_header<'b>(
+        &self,
+        buffer: &'b mut [u8; HEADER_BYTES],
+    ) -> Result<Cow<'b, str>, Malformed> {
         if self.header.len() / 4 * 3 + 3 > buffer.len() {
             return text(self.header).map(Cow::Owned);
         }

@@ -14,7 +14,7 @@ use crate::credential::{Credential, Scheme};
 use crate::decisions::Decisions;
 use crate::eventual::Eventual;
 use crate::identity::{Identity, IdentityBuilder};
-use crate::jose::{Compact, Header, HeaderBuffer, KeySet};
+use crate::jose::{Compact, HEADER_BYTES, Header, KeySet};
 use crate::rejection::Rejection;
 
 /// Verifies signed JWTs (RFC 7519) by the rules of RFC 8725.
@@ -95,7 +95,7 @@ fn try_verify<'v>(
     choose: impl FnOnce(&Claims<'_>) -> Result<&'v JwtVerifier, Refused>,
 ) -> Result<Eventual<Result<Identity, Rejection>>, Rejection> {
     let compact = Compact::split(token, max_bytes)?;
-    let mut buffer = [0; size_of::<HeaderBuffer>()];
+    let mut buffer = [0; HEADER_BYTES];
     let header = compact.decode_header(&mut buffer)?;
     let header = Header::parse(&header)?;
     let payload = compact.decode_payload()?;
@@ -150,7 +150,7 @@ impl Inner {
     /// went by.
     fn resume(&self, key: &ChosenKey, token: &str) -> Result<Identity, Rejection> {
         let compact = Compact::split(token, self.max_token_bytes)?;
-        let mut buffer = [0; size_of::<HeaderBuffer>()];
+        let mut buffer = [0; HEADER_BYTES];
         let header = compact.decode_header(&mut buffer)?;
         let header = Header::parse(&header)?;
         let payload = compact.decode_payload()?;
