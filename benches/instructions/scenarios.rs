@@ -1,0 +1,210 @@
+//! What is counted. Each scenario gives a batch that is ready to be sent.
+
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::AUTHORIZATION;
+use http::{Request, Response};
+use tower::{Layer, Service};
+use tower_bearer::issue::{AccessToken, JwtSigner};
+use tower_bearer::pat::PatFormat;
+use tower_bearer::source::{CachedSource, StaticToken, TokenSource};
+use tower_bearer::store::{MemoryStore, PersonalToken, TokenDigest, TokenStore};
+use tower_bearer::verify::{JwtVerifier, Keys, PatVerifier};
+use tower_bearer::{
+    Algorithm, AttachLayer, AuthenticateLayer, Clock, Eventual, Identity, Scheme, Scopes, SystemClock, Token,
+    TokenError,
+};
+
+pub(crate) const REQUESTS: usize = 512;
+
+type Batch = Box<dyn FnMut() -> usize>;
+
+/// The names are those of the baseline.
+pub(crate) const SCENARIOS: [(&str, fn() -> Batch); 11] = [
+    ("in-bare", || through(requests(&bearer()), service())),
+    ("signature", signature),
+    ("in-fresh", || through(requests(&bearer()), jwt().layer(service()))),
+    ("in-seen", seen),
+    ("in-missing", || refused(&vec![None; REQUESTS], jwt())),
+    ("in-malformed", || refused(&vec![Some("Bearer not-a-jwt".to_owned()); REQUESTS], jwt())),
+    ("in-pat-seen", personal_seen),
+    ("in-pat-malformed", || refused(&vec![Some("Token nbp_0123".to_owned()); REQUESTS], personal().0)),
+    ("out-bare", || through(requests(&vec![None; REQUESTS]), service())),
+    ("out-static", || through(requests(&vec![None; REQUESTS]), attach(fixed()).layer(service()))),
+    ("out-cached", || through(requests(&vec![None; REQUESTS]), attach(cached()).layer(service()))),
+];
+
+const ISSUER: &str = "https://issuer.example";
+const SECRET: &str = "5f1c0e7ab2d94c3886e1f7a0d35b94621c8ee0f94b7d4a6f9a1d2c3b4e5f6071";
+
+fn service() -> impl Service<Request<()>, Response = Response<()>, Error = Infallible> + Clone {
+    tower::service_fn(|request: Request<()>| -> Ready<Result<Response<()>, Infallible>> {
+        std::hint::black_box(request.extensions().get::<Identity>());
+        ready(Ok(Response::new(())))
+    })
+}
+
+fn requests(authorization: &[Option<String>]) -> Vec<Request<()>> {
+    let request = |line: &Option<String>| {
+        let request = Request::get("https://api.example/orders");
+        let request = line.iter().fold(request, |request, line| request.header(AUTHORIZATION, line));
+        request.body(()).expect("a request")
+    };
+    authorization.iter().map(request).collect()
+}
+
+/// How many of the requests get a 200.
+fn send<S>(service: &mut S, requests: impl IntoIterator<Item = Request<()>>) -> usize
+where
+    S: Service<Request<()>, Response = Response<()>>,
+{
+    let mut context = Context::from_waker(Waker::noop());
+    let mut good = 0;
+    for request in requests {
+        assert!(service.poll_ready(&mut context).is_ready(), "the service is ready");
+        match pin!(service.call(request)).poll(&mut context) {
+            Poll::Ready(Ok(response)) => good += usize::from(response.status() == 200),
+            _ => panic!("there is nothing to wait for, and nothing that fails"),
+        }
+    }
+    good
+}
+
+/// All of them come through.
+fn through<S>(requests: Vec<Request<()>>, mut service: S) -> Batch
+where
+    S: Service<Request<()>, Response = Response<()>> + 'static,
+{
+    let mut requests = Some(requests);
+    Box::new(move || {
+        let good = send(&mut service, requests.take().expect("one batch"));
+        assert_eq!(good, REQUESTS, "all come through");
+        good
+    })
+}
+
+/// None of them comes through.
+fn refused(authorization: &[Option<String>], layer: AuthenticateLayer) -> Batch {
+    let (mut requests, mut service) = (Some(requests(authorization)), layer.layer(service()));
+    Box::new(move || {
+        let good = send(&mut service, requests.take().expect("one batch"));
+        assert_eq!(good, 0, "none comes through");
+        good
+    })
+}
+
+/// Tokens of about 800 bytes with twelve claims.
+fn tokens() -> Vec<String> {
+    let signer = JwtSigner::hmac(Algorithm::HS256, SECRET).expect("a signer").with_key_id("key-1");
+    let groups: Vec<_> = (1..=15).map(|group| format!("group-{group:02}")).collect();
+    let sign = |number: usize| {
+        let subject = format!("user-{number:08}");
+        let token = AccessToken::new(ISSUER, &subject, "web", "orders", Duration::from_secs(3600))
+            .scopes(Scopes::parse("read write profile").expect("scopes"))
+            .claim("name", "Alice Example")
+            .claim("email", format!("{subject}@example.com"))
+            .claim("tenant", "0b7c1a52-6f0e-4c9e-9a6b-0d2f8f1b7f11")
+            .claim("groups", groups.clone());
+        signer.sign(&token).expect("a signature")
+    };
+    (0..REQUESTS).map(sign).collect()
+}
+
+fn bearer() -> Vec<Option<String>> {
+    tokens().iter().map(|token| Some(format!("Bearer {token}"))).collect()
+}
+
+fn jwt() -> AuthenticateLayer {
+    let keys = Keys::hmac(Algorithm::HS256, SECRET).expect("keys");
+    let verifier = JwtVerifier::builder(keys).issuer(ISSUER).audience("orders").build();
+    AuthenticateLayer::new(verifier.expect("a verifier"))
+}
+
+/// The limit: the signature alone.
+fn signature() -> Batch {
+    let split = |token: String| {
+        let (signed, signature) = token.rsplit_once('.').expect("a signature");
+        (signed.to_owned(), URL_SAFE_NO_PAD.decode(signature).expect("base64url"))
+    };
+    let tokens: Vec<_> = tokens().into_iter().map(split).collect();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    Box::new(move || {
+        let good = |(signed, signature): &&(String, Vec<u8>)| {
+            hmac::verify(&key, signed.as_bytes(), signature).is_ok()
+        };
+        tokens.iter().filter(good).count()
+    })
+}
+
+fn seen() -> Batch {
+    let (authorization, mut service) = (bearer(), jwt().layer(service()));
+    // The table grows while it fills, and may lose one then.
+    for _ in 0..2 {
+        assert_eq!(send(&mut service, requests(&authorization)), REQUESTS, "the first sight");
+    }
+    through(requests(&authorization), service)
+}
+
+fn personal() -> (AuthenticateLayer, Vec<Option<String>>) {
+    let (store, format) = (MemoryStore::new(), PatFormat::netbird());
+    let now = SystemClock::new().now();
+    let make = |number: usize| {
+        let token = format.generate().expect("random numbers");
+        let token = std::str::from_utf8(token.expose()).expect("ASCII").to_owned();
+        let row = PersonalToken::new(number.to_string(), "alice", "ci", now, now + Duration::from_secs(3600));
+        let digest = TokenDigest::of(&token).expect("a digest");
+        store.insert(digest, row).try_now().expect("at once").expect("a new token");
+        Some(format!("Token {token}"))
+    };
+    let authorization = (0..REQUESTS).map(make).collect();
+    let verifier = PatVerifier::new(PatFormat::netbird(), store).cached(Duration::from_secs(300));
+    (AuthenticateLayer::new(verifier.expect("random numbers")), authorization)
+}
+
+fn personal_seen() -> Batch {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let (layer, authorization) = personal();
+    let mut service = layer.layer(service());
+    runtime.block_on(async {
+        for request in requests(&authorization) {
+            assert_eq!(service.call(request).await.expect("infallible").status(), 200, "the first sight");
+        }
+    });
+    let mut batch = through(requests(&authorization), service);
+    Box::new(move || {
+        let _entered = runtime.enter();
+        batch()
+    })
+}
+
+fn attach(source: Arc<dyn TokenSource>) -> AttachLayer {
+    AttachLayer::to("https://api.example", source).expect("an origin")
+}
+
+fn fixed() -> Arc<dyn TokenSource> {
+    Arc::new(StaticToken::new(Scheme::Bearer, "a".repeat(800)).expect("a token"))
+}
+
+fn cached() -> Arc<dyn TokenSource> {
+    struct Hour(SystemTime);
+
+    impl TokenSource for Hour {
+        fn token(&self) -> Eventual<Result<Token, TokenError>> {
+            let token = Token::new(Scheme::Bearer, "a".repeat(800)).expect("a token");
+            Eventual::now(Ok(token.expiring(self.0, Duration::from_secs(3600))))
+        }
+    }
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let source = CachedSource::new(Hour(SystemClock::new().now()));
+    runtime.block_on(source.token()).expect("a token");
+    Arc::new(source)
+}
