@@ -140,7 +140,9 @@ impl<V> Decisions<V> {
                 if !self.is_over(table) {
                     return;
                 }
-                table.put(bucket, place, None);
+                if bucket.tags[place].load(Ordering::Relaxed) != 0 {
+                    table.put(bucket, place, None);
+                }
             }
         }
     }

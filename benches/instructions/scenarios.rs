@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -29,9 +30,9 @@ type Batch = Box<dyn FnMut() -> usize>;
 
 /// The names are those of the baseline.
 pub(crate) const SCENARIOS: [(&str, fn() -> Batch); 11] = [
-    ("in-bare", || through(requests(&bearer()), service())),
+    ("in-bare", || through(requests(&bearer(0..REQUESTS)), service())),
     ("signature", signature),
-    ("in-fresh", || through(requests(&bearer()), jwt().layer(service()))),
+    ("in-fresh", fresh),
     ("in-seen", seen),
     ("in-missing", || refused(&vec![None; REQUESTS], jwt())),
     ("in-malformed", || refused(&vec![Some("Bearer not-a-jwt".to_owned()); REQUESTS], jwt())),
@@ -102,7 +103,7 @@ fn refused(authorization: &[Option<String>], layer: AuthenticateLayer) -> Batch 
 }
 
 /// Tokens of about 800 bytes with twelve claims.
-fn tokens() -> Vec<String> {
+fn tokens(numbers: Range<usize>) -> Vec<String> {
     let signer = JwtSigner::hmac(Algorithm::HS256, SECRET).expect("a signer").with_key_id("key-1");
     let groups: Vec<_> = (1..=15).map(|group| format!("group-{group:02}")).collect();
     let sign = |number: usize| {
@@ -115,17 +116,29 @@ fn tokens() -> Vec<String> {
             .claim("groups", groups.clone());
         signer.sign(&token).expect("a signature")
     };
-    (0..REQUESTS).map(sign).collect()
+    numbers.map(sign).collect()
 }
 
-fn bearer() -> Vec<Option<String>> {
-    tokens().iter().map(|token| Some(format!("Bearer {token}"))).collect()
+fn bearer(numbers: Range<usize>) -> Vec<Option<String>> {
+    tokens(numbers).iter().map(|token| Some(format!("Bearer {token}"))).collect()
 }
 
+/// It remembers as many as there are requests.
 fn jwt() -> AuthenticateLayer {
     let keys = Keys::hmac(Algorithm::HS256, SECRET).expect("keys");
-    let verifier = JwtVerifier::builder(keys).issuer(ISSUER).audience("orders").build();
+    let rules = JwtVerifier::builder(keys).issuer(ISSUER).audience("orders");
+    let verifier = rules.with_remembered(REQUESTS, 64 * 1024 * 1024).build();
     AuthenticateLayer::new(verifier.expect("a verifier"))
+}
+
+/// The memory is full of others, so that it has its size, and each new token takes the place of one.
+fn fresh() -> Batch {
+    let mut service = jwt().layer(service());
+    for round in 1..5 {
+        let others = bearer(round * REQUESTS..(round + 1) * REQUESTS);
+        assert_eq!(send(&mut service, requests(&others)), REQUESTS, "all come through");
+    }
+    through(requests(&bearer(0..REQUESTS)), service)
 }
 
 /// The limit: the signature alone.
@@ -134,7 +147,7 @@ fn signature() -> Batch {
         let (signed, signature) = token.rsplit_once('.').expect("a signature");
         (signed.to_owned(), URL_SAFE_NO_PAD.decode(signature).expect("base64url"))
     };
-    let tokens: Vec<_> = tokens().into_iter().map(split).collect();
+    let tokens: Vec<_> = tokens(0..REQUESTS).into_iter().map(split).collect();
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     Box::new(move || {
         let good = |(signed, signature): &&(String, Vec<u8>)| {
@@ -145,7 +158,7 @@ fn signature() -> Batch {
 }
 
 fn seen() -> Batch {
-    let (authorization, mut service) = (bearer(), jwt().layer(service()));
+    let (authorization, mut service) = (bearer(0..REQUESTS), jwt().layer(service()));
     // The table grows while it fills, and may lose one then.
     for _ in 0..2 {
         assert_eq!(send(&mut service, requests(&authorization)), REQUESTS, "the first sight");

@@ -236,7 +236,7 @@ fn subject_of(assertion: &str) -> Option<String> {
     let payload = Compact::split(assertion, super::http::MAX_BODY_BYTES).ok()?.decode_payload().ok()?;
     let mut subject = None;
     Reader::object(&payload, |name, reader| {
-        if let (Scalar::String(value), "sub") = (reader.scalar()?, name) {
+        if let (Scalar::String(value), b"sub") = (reader.scalar()?, name) {
             subject = Some(value.into_owned());
         }
         Ok(())

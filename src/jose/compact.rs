@@ -84,7 +84,8 @@ pub(crate) enum Malformed {
     UnknownAlgorithm,
     Unencoded,
     Utf8,
-    WrongType(&'static str),
+    /// A name, behind one more reference so that results of this type stay in registers.
+    WrongType(&'static &'static str),
 }
 
 impl fmt::Display for Malformed {

@@ -23,24 +23,24 @@ impl<'a> Header<'a> {
         let (mut algorithm, mut key_id, mut typ) = (None, None, None);
         Reader::object(text, |name, reader| {
             match name {
-                "alg" => algorithm = Some(reader.string_of("alg")?),
-                "kid" => key_id = Some(reader.string_of("kid")?),
-                "typ" => typ = Some(reader.string_of("typ")?),
+                b"alg" => algorithm = Some(reader.string_of(&"alg")?),
+                b"kid" => key_id = Some(reader.string_of(&"kid")?),
+                b"typ" => typ = Some(reader.string_of(&"typ")?),
                 // RFC 7515 §4.1.11: what is critical and not understood refuses the token, and
                 // nothing is understood. That refuses an empty list and a repeated name as well.
-                "crit" => return Err(Malformed::Critical),
+                b"crit" => return Err(Malformed::Critical),
                 // RFC 7797 §6 and §7: without `crit` it is not allowed, and a JWT never has it false.
-                "b64" => return Err(Malformed::Unencoded),
+                b"b64" => return Err(Malformed::Unencoded),
                 // RFC 7516 §9: a header with it belongs to a JWE.
-                "enc" => return Err(Malformed::Encrypted),
-                _ => drop(reader.scalar()?),
+                b"enc" => return Err(Malformed::Encrypted),
+                _ => reader.pass()?,
             }
             Ok(())
         })?;
         if key_id.as_ref().is_some_and(|key_id| key_id.len() > MAX_KEY_ID_BYTES) {
             return Err(Malformed::LongKeyId);
         }
-        let algorithm = algorithm.ok_or(Malformed::WrongType("alg"))?;
+        let algorithm = algorithm.ok_or(Malformed::WrongType(&"alg"))?;
         let algorithm = Algorithm::from_name(&algorithm).ok_or(Malformed::UnknownAlgorithm)?;
         Ok(Self { algorithm, key_id, typ })
     }

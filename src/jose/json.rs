@@ -8,14 +8,16 @@
 //! way round but for the three rules.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::compact::Malformed;
-use super::words::{Names, quote};
+use super::words::{Names, Stops};
 
 /// Deeper than any real claims set; serde_json's own guard is 128.
 const MAX_DEPTH: u8 = 32;
 /// Members of all objects and elements of all arrays of a text together.
 const MAX_MEMBERS: usize = 512;
+
 /// One value, without what is inside of arrays and objects.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Scalar<'a> {
@@ -33,8 +35,7 @@ pub(crate) struct Reader<'a> {
     depth: u8,
     members: usize,
     max_members: usize,
-    /// No string has an escape or a control character in it: the next quote ends it.
-    plain: bool,
+    stops: Stops,
     names: Names<'a>,
 }
 
@@ -42,25 +43,24 @@ impl<'a> Reader<'a> {
     /// Reads a text that is one object. `member` is given each top-level name and must read its value.
     pub(crate) fn object(
         text: &'a str,
-        member: impl FnMut(&str, &mut Self) -> Result<(), Malformed>,
+        member: impl FnMut(&[u8], &mut Self) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
         Self::new(text, MAX_MEMBERS).document(member)
     }
 
     /// Checks a whole document, a key set for example, that has a size limit of its own.
     pub(crate) fn check_object(text: &'a str) -> Result<(), Malformed> {
-        Self::new(text, text.len()).document(|_, reader| reader.scalar().map(drop))
+        Self::new(text, text.len()).document(|_, reader| reader.pass())
     }
 
     fn new(text: &'a str, max_members: usize) -> Self {
-        // Without a branch for each byte, so that many are looked at in one step.
-        let odd = text.bytes().fold(0, |odd, byte| odd | u8::from((byte < 0x20) | (byte == b'\\')));
-        Self { text, at: 0, depth: 0, members: 0, max_members, plain: odd == 0, names: Names::new() }
+        let (stops, names) = (Stops::new(), Names::new());
+        Self { text, at: 0, depth: 0, members: 0, max_members, stops, names }
     }
 
     fn document(
         mut self,
-        member: impl FnMut(&str, &mut Self) -> Result<(), Malformed>,
+        member: impl FnMut(&[u8], &mut Self) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
         self.skip_space();
         self.members(member)?;
@@ -73,33 +73,42 @@ impl<'a> Reader<'a> {
         match self.peek() {
             Some(b'"') => self.string().map(Scalar::String),
             Some(b'-' | b'0'..=b'9') => self.number().map(Scalar::Number),
-            Some(b'{') => {
-                self.members(|_, reader| reader.scalar().map(drop))?;
-                Ok(Scalar::Composite)
-            }
-            Some(b'[') => {
-                self.elements(|reader| reader.scalar().map(drop))?;
-                Ok(Scalar::Composite)
-            }
-            Some(b't') => self.literal("true", Scalar::Bool(true)),
-            Some(b'f') => self.literal("false", Scalar::Bool(false)),
-            Some(b'n') => self.literal("null", Scalar::Null),
+            Some(b'{' | b'[') => self.pass().map(|()| Scalar::Composite),
+            Some(b't') => self.literal("true").map(|()| Scalar::Bool(true)),
+            Some(b'f') => self.literal("false").map(|()| Scalar::Bool(false)),
+            Some(b'n') => self.literal("null").map(|()| Scalar::Null),
             _ => Err(Malformed::Json),
         }
     }
 
-    /// Reads a string, or fails naming the member.
-    pub(crate) fn string_of(&mut self, name: &'static str) -> Result<Cow<'a, str>, Malformed> {
-        match self.scalar()? {
-            Scalar::String(string) => Ok(string),
-            _ => Err(Malformed::WrongType(name)),
+    /// Checks one value that nobody wants.
+    #[inline]
+    pub(crate) fn pass(&mut self) -> Result<(), Malformed> {
+        if self.plain_string().is_some() { Ok(()) } else { self.pass_other() }
+    }
+
+    #[inline(never)]
+    fn pass_other(&mut self) -> Result<(), Malformed> {
+        match self.peek() {
+            Some(b'{') => self.members(|_, reader| reader.pass()),
+            Some(b'[') => self.elements(Self::pass),
+            _ => self.scalar().map(drop),
         }
+    }
+
+    /// Reads a string, or fails naming the member.
+    pub(crate) fn string_of(&mut self, name: &'static &'static str) -> Result<Cow<'a, str>, Malformed> {
+        if self.peek() == Some(b'"') {
+            return self.string();
+        }
+        self.pass()?;
+        Err(Malformed::WrongType(name))
     }
 
     /// Reads a string or an array of strings, or fails naming the member.
     pub(crate) fn strings_of(
         &mut self,
-        name: &'static str,
+        name: &'static &'static str,
         mut each: impl FnMut(Cow<'a, str>),
     ) -> Result<(), Malformed> {
         if self.is_array() {
@@ -115,40 +124,26 @@ impl<'a> Reader<'a> {
 
     fn members(
         &mut self,
-        mut member: impl FnMut(&str, &mut Self) -> Result<(), Malformed>,
+        mut member: impl FnMut(&[u8], &mut Self) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
         self.open(b'{')?;
-        let first_name = self.names.mark();
-        if !self.take(b'}') {
-            loop {
-                if self.peek() != Some(b'"') {
-                    return Err(Malformed::Json);
-                }
-                let start = self.at + 1;
-                let name = self.string()?;
-                match name {
-                    Cow::Borrowed(name) => {
-                        self.count()?;
-                        self.names.add(first_name, name, self.text.as_bytes(), start)?;
-                        self.colon()?;
-                        member(name, self)?;
-                    }
-                    Cow::Owned(name) => {
-                        self.count()?;
-                        self.names.add_decoded(name.clone());
-                        self.colon()?;
-                        member(&name, self)?;
-                    }
-                }
-                self.skip_space();
-                if self.take(b'}') {
-                    break;
-                }
-                self.expect(b',')?;
-                self.skip_space();
+        let object = self.names.begin();
+        let mut more = !self.take(b'}');
+        while more {
+            self.count()?;
+            if let Some(range) = self.plain_string() {
+                self.names.add(&object, self.text, range.clone())?;
+                self.colon()?;
+                member(&self.text.as_bytes()[range], self)?;
+            } else {
+                let name = self.escaped_string()?;
+                self.names.add_decoded(name.clone());
+                self.colon()?;
+                member(name.as_bytes(), self)?;
             }
+            more = self.is_followed(b'}')?;
         }
-        self.names.end(first_name)?;
+        self.names.end(&object, self.text)?;
         self.depth -= 1;
         Ok(())
     }
@@ -158,22 +153,31 @@ impl<'a> Reader<'a> {
         mut element: impl FnMut(&mut Self) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
         self.open(b'[')?;
-        if !self.take(b']') {
-            loop {
-                self.count()?;
-                element(self)?;
-                self.skip_space();
-                if self.take(b']') {
-                    break;
-                }
-                self.expect(b',')?;
-                self.skip_space();
-            }
+        let mut more = !self.take(b']');
+        while more {
+            self.count()?;
+            element(self)?;
+            more = self.is_followed(b']')?;
         }
         self.depth -= 1;
         Ok(())
     }
 
+    /// Behind a member or an element: true before another one, false behind the bracket.
+    #[inline]
+    fn is_followed(&mut self, bracket: u8) -> Result<bool, Malformed> {
+        self.skip_space();
+        let next = self.peek();
+        self.at += 1;
+        self.skip_space();
+        match next {
+            Some(b',') => Ok(true),
+            Some(next) if next == bracket => Ok(false),
+            _ => Err(Malformed::Json),
+        }
+    }
+
+    #[inline]
     fn colon(&mut self) -> Result<(), Malformed> {
         self.skip_space();
         self.expect(b':')?;
@@ -181,51 +185,45 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    #[inline]
     fn count(&mut self) -> Result<(), Malformed> {
         self.members += 1;
         if self.members > self.max_members { Err(Malformed::Many) } else { Ok(()) }
     }
 
     fn string(&mut self) -> Result<Cow<'a, str>, Malformed> {
-        self.expect(b'"')?;
-        let start = self.at;
-        if self.plain {
-            let end = quote(self.bytes(), start).ok_or(Malformed::Json)?;
-            self.at = end + 1;
-            return Ok(Cow::Borrowed(&self.text[start..end]));
-        }
-        loop {
-            match self.bytes().get(self.at) {
-                Some(b'"') => {
-                    let string = &self.text[start..self.at];
-                    self.at += 1;
-                    return Ok(Cow::Borrowed(string));
-                }
-                Some(b'\\') => return self.escaped(start).map(Cow::Owned),
-                Some(0x20..) => self.at += 1,
-                _ => return Err(Malformed::Json),
-            }
+        match self.plain_string() {
+            Some(range) => Ok(Cow::Borrowed(&self.text[range])),
+            None => self.escaped_string().map(Cow::Owned),
         }
     }
 
-    /// The rest of a string that has an escape in it, from the first escape on.
-    fn escaped(&mut self, start: usize) -> Result<String, Malformed> {
-        let mut string = self.text[start..self.at].to_owned();
-        let mut plain = self.at;
+    /// Reads a string without escapes, and gives its place. Nothing is read if there is none.
+    #[inline]
+    fn plain_string(&mut self) -> Option<Range<usize>> {
+        let bytes = self.bytes();
+        if bytes.get(self.at) != Some(&b'"') {
+            return None;
+        }
+        let start = self.at + 1;
+        let stop = self.stops.next(bytes, start)?;
+        if bytes[stop] != b'"' {
+            return None;
+        }
+        self.at = stop + 1;
+        Some(start..stop)
+    }
+
+    fn escaped_string(&mut self) -> Result<String, Malformed> {
+        self.expect(b'"')?;
+        let mut string = String::new();
         loop {
-            match self.bytes().get(self.at) {
-                Some(b'"') => {
-                    string.push_str(&self.text[plain..self.at]);
-                    self.at += 1;
-                    return Ok(string);
-                }
-                Some(b'\\') => {
-                    string.push_str(&self.text[plain..self.at]);
-                    self.at += 1;
-                    string.push(self.escape()?);
-                    plain = self.at;
-                }
-                Some(0x20..) => self.at += 1,
+            let stop = self.stops.next(self.bytes(), self.at).ok_or(Malformed::Json)?;
+            string.push_str(&self.text[self.at..stop]);
+            self.at = stop + 1;
+            match self.bytes()[stop] {
+                b'"' => return Ok(string),
+                b'\\' => string.push(self.escape()?),
                 _ => return Err(Malformed::Json),
             }
         }
@@ -273,20 +271,20 @@ impl<'a> Reader<'a> {
     fn number(&mut self) -> Result<&'a str, Malformed> {
         let start = self.at;
         self.take(b'-');
-        match self.peek() {
-            Some(b'0') => self.at += 1,
-            _ => self.digits()?,
+        if !self.take(b'0') {
+            self.digits()?;
         }
         if self.take(b'.') {
             self.digits()?;
         }
-        if self.take(b'e') || self.take(b'E') {
+        let has_exponent = self.take(b'e') || self.take(b'E');
+        if has_exponent {
             let _ = self.take(b'+') || self.take(b'-');
             self.digits()?;
         }
         let number = &self.text[start..self.at];
         // Up to 18 characters without an exponent are in range whatever they say.
-        let small = number.len() <= 18 && !number.contains(['e', 'E']);
+        let small = number.len() <= 18 && !has_exponent;
         if small || number.parse::<f64>().is_ok_and(f64::is_finite) {
             Ok(number)
         } else {
@@ -295,17 +293,19 @@ impl<'a> Reader<'a> {
     }
 
     fn digits(&mut self) -> Result<(), Malformed> {
-        let count = self.bytes()[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += count;
-        if count == 0 { Err(Malformed::Json) } else { Ok(()) }
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        if self.at == start { Err(Malformed::Json) } else { Ok(()) }
     }
 
-    fn literal(&mut self, word: &str, value: Scalar<'a>) -> Result<Scalar<'a>, Malformed> {
+    fn literal(&mut self, word: &str) -> Result<(), Malformed> {
         if !self.bytes()[self.at..].starts_with(word.as_bytes()) {
             return Err(Malformed::Json);
         }
         self.at += word.len();
-        Ok(value)
+        Ok(())
     }
 
     fn open(&mut self, bracket: u8) -> Result<(), Malformed> {
@@ -318,21 +318,33 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
         if self.take(byte) { Ok(()) } else { Err(Malformed::Json) }
     }
 
+    #[inline]
     fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes().get(self.at).copied()
     }
 
+    #[inline]
     fn skip_space(&mut self) {
+        // Most issuers write none.
+        if self.peek().is_some_and(|byte| byte <= b' ') {
+            self.skip_some_space();
+        }
+    }
+
+    #[inline(never)]
+    fn skip_some_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
@@ -487,7 +499,7 @@ mod tests {
                 let document = format!("{{\"a\":{quoted}}}");
                 let mut ours = String::new();
                 Reader::object(&document, |_, reader| {
-                    reader.string_of("a").map(|string| ours = string.into_owned())
+                    reader.string_of(&"a").map(|string| ours = string.into_owned())
                 }).unwrap();
                 prop_assert_eq!(ours, serde_json::from_str::<String>(&quoted).unwrap());
             }
