@@ -57,7 +57,13 @@ struct Entry<V> {
 impl<V> Decisions<V> {
     /// With zero of either, nothing is remembered.
     pub(crate) fn new(max_entries: usize, max_bytes: usize) -> Self {
-        let first = if max_entries == 0 || max_bytes == 0 { 0 } else { FIRST_BUCKETS };
+        let first = match max_entries.min(max_bytes) {
+            0 => 0,
+            _ => max_entries
+                .div_ceil(2)
+                .checked_next_power_of_two()
+                .map_or(FIRST_BUCKETS, |few| few.min(FIRST_BUCKETS)),
+        };
         Self {
             hasher: RandomState::default(),
             table: ArcSwap::from_pointee(Table::new(first)),

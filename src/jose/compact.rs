@@ -15,7 +15,7 @@ pub(crate) const HEADER_BYTES: usize = 256;
 #[derive(Clone, Copy)]
 pub(crate) struct Compact<'a> {
     pub(crate) signing_input: &'a str,
-    header: &'a str,
+    pub(crate) header: &'a str,
     payload: &'a str,
     pub(crate) signature: &'a str,
 }

@@ -46,6 +46,15 @@ impl<'a> Header<'a> {
     }
 }
 
+impl Header<'_> {
+    /// The same, with texts of its own.
+    pub(crate) fn to_owned(&self) -> Header<'static> {
+        let own =
+            |text: &Option<Cow<'_, str>>| text.as_ref().map(|text| Cow::Owned(text.clone().into_owned()));
+        Header { algorithm: self.algorithm, key_id: own(&self.key_id), typ: own(&self.typ) }
+    }
+}
+
 /// Compares media types as `typ` does (RFC 7515 §4.1.9): without case, and `application/` may be left
 /// out where no other slash follows.
 pub(crate) fn same_type(a: &str, b: &str) -> bool {

@@ -1,9 +1,10 @@
 //! Several issuers, each with its own keys and rules.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::Verify;
-use super::jwt::{JwtVerifier, verify_with};
+use super::jwt::{Headers, JwtVerifier, verify_with};
 use super::rules::Refused;
 use crate::credential::{Credential, Scheme};
 use crate::error::ConfigError;
@@ -38,6 +39,7 @@ pub struct Issuers {
     verifiers: Vec<JwtVerifier>,
     nameless: Option<JwtVerifier>,
     max_token_bytes: usize,
+    headers: Arc<Headers>,
 }
 
 impl Issuers {
@@ -57,7 +59,7 @@ impl Issuers {
         }
         let longest = verifiers.iter().map(JwtVerifier::max_token_bytes).max();
         let max_token_bytes = longest.ok_or_else(|| ConfigError::new("issuers", "expected at least one"))?;
-        Ok(Self { verifiers, nameless: None, max_token_bytes })
+        Ok(Self { verifiers, nameless: None, max_token_bytes, headers: Arc::new(Headers::new()) })
     }
 
     /// Sends tokens that have no `iss` at all to this verifier: those of systems whose key names the issuer.
@@ -89,7 +91,7 @@ impl Verify for Issuers {
         if let Some(identity) = self.recall(credential.scheme(), token.as_bytes()) {
             return Eventual::now(Ok(identity));
         }
-        verify_with(token, self.max_token_bytes, |claims| {
+        verify_with(token, self.max_token_bytes, &self.headers, |claims| {
             let chosen = self.choose(claims.issuer.as_deref())?;
             if token.len() <= chosen.max_token_bytes() { Ok(chosen) } else { Err(Refused::Issuer) }
         })

@@ -30,7 +30,12 @@ struct Inner {
     rules: Rules,
     max_token_bytes: usize,
     decisions: Decisions<Decision>,
+    headers: Headers,
 }
+
+/// The headers of tokens that were accepted, as they are encoded: those of one key are all the same, and need
+/// not be read again.
+pub(super) struct Headers(Decisions<Arc<Header<'static>>>);
 
 /// What was found of a token: the same as would be found now, within the window and under the same keys.
 struct Decision {
@@ -49,7 +54,8 @@ impl JwtVerifier {
 
     pub(super) fn new(keys: Keys, rules: Rules, max_token_bytes: usize, decisions: [usize; 2]) -> Self {
         let decisions = Decisions::new(decisions[0], decisions[1]);
-        Self { inner: Arc::new(Inner { keys, rules, max_token_bytes, decisions }) }
+        let headers = Headers::new();
+        Self { inner: Arc::new(Inner { keys, rules, max_token_bytes, decisions, headers }) }
     }
 
     pub(super) fn issuer(&self) -> Option<&str> {
@@ -66,7 +72,7 @@ impl Verify for JwtVerifier {
         let token = credential.expose();
         match self.recall(credential.scheme(), token.as_bytes()) {
             Some(identity) => Eventual::now(Ok(identity)),
-            None => verify_with(token, self.inner.max_token_bytes, |_| Ok(self)),
+            None => verify_with(token, self.inner.max_token_bytes, &self.inner.headers, |_| Ok(self)),
         }
     }
 
@@ -84,36 +90,68 @@ impl Verify for JwtVerifier {
 pub(super) fn verify_with<'v>(
     token: &str,
     max_bytes: usize,
+    headers: &Headers,
     choose: impl FnOnce(&Claims<'_>) -> Result<&'v JwtVerifier, Refused>,
 ) -> Eventual<Result<Identity, Rejection>> {
-    try_verify(token, max_bytes, choose).unwrap_or_else(|rejection| Eventual::now(Err(rejection)))
+    try_verify(token, max_bytes, headers, choose).unwrap_or_else(|rejection| Eventual::now(Err(rejection)))
 }
 
 fn try_verify<'v>(
     token: &str,
     max_bytes: usize,
+    headers: &Headers,
     choose: impl FnOnce(&Claims<'_>) -> Result<&'v JwtVerifier, Refused>,
 ) -> Result<Eventual<Result<Identity, Rejection>>, Rejection> {
     let compact = Compact::split(token, max_bytes)?;
-    let mut buffer = [0; HEADER_BYTES];
-    let header = compact.decode_header(&mut buffer)?;
-    let header = Header::parse(&header)?;
+    let known = headers.of(&compact);
+    let (mut buffer, text, parsed);
+    let header = match &known {
+        Some(header) => &**header,
+        None => {
+            buffer = [0; HEADER_BYTES];
+            text = compact.decode_header(&mut buffer)?;
+            parsed = Header::parse(&text)?;
+            &parsed
+        }
+    };
     let payload = compact.decode_payload()?;
     let claims = Claims::read(&payload)?;
     let verifier = choose(&claims)?;
     let inner = &*verifier.inner;
-    inner.rules.check(&header, &claims)?;
-    match inner.keys.find(&header, &payload).try_now() {
+    inner.rules.check(header, &claims)?;
+    match inner.keys.find(header, &payload).try_now() {
         Ok(key) => {
             let (key, window) = (key?, claims.window(inner.rules.leeway));
             let identity = inner.prove(&key, &compact, claims, &payload)?.claims_json(payload).build();
             inner.remember(token, key, window, &identity);
+            if known.is_none() {
+                headers.learn(&compact, header);
+            }
             Ok(Eventual::now(Ok(identity)))
         }
         Err(later) => {
             let (verifier, token) = (verifier.clone(), token.to_owned());
             Ok(Eventual::later(async move { verifier.inner.resume(&later.await?, &token) }))
         }
+    }
+}
+
+impl Headers {
+    /// Few, since a stranger cannot add one: it takes a good signature.
+    const MAX_ENTRIES: usize = 16;
+    const MAX_BYTES: usize = 16 * 1024;
+
+    pub(super) fn new() -> Self {
+        Self(Decisions::new(Self::MAX_ENTRIES, Self::MAX_BYTES))
+    }
+
+    fn of(&self, token: &Compact<'_>) -> Option<Arc<Header<'static>>> {
+        self.0.get(token.header.as_bytes(), |header| Some(Arc::clone(header)))
+    }
+
+    fn learn(&self, token: &Compact<'_>, header: &Header<'_>) {
+        let weight = token.header.len();
+        self.0.insert(token.header.as_bytes(), Arc::new(header.to_owned()), weight, |_| false);
     }
 }
 
