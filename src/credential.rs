@@ -145,12 +145,26 @@ impl<'a> Credential<'a> {
     ///   behind it.
     /// - [`UnsupportedScheme`](crate::RejectionKind::UnsupportedScheme): any other scheme.
     pub fn from_headers(headers: &'a HeaderMap) -> Result<Option<Self>, Rejection> {
-        Presented::from_headers(headers)?.map(Presented::check).transpose()
+        let presented = Presented::from_headers(headers)?;
+        presented.map(|presented| Self::from_bytes(presented.scheme, presented.token)).transpose()
     }
 
     /// A credential that did not come from a header. The token is taken as it is.
     pub fn new(scheme: Scheme, token: impl Into<Cow<'a, str>>) -> Self {
         Self { scheme, token: token.into() }
+    }
+
+    /// What stands behind the scheme's name in a header.
+    ///
+    /// # Errors
+    ///
+    /// [`MalformedCredential`](crate::RejectionKind::MalformedCredential) when it does not have the form of a
+    /// token.
+    pub fn from_bytes(scheme: Scheme, token: &'a [u8]) -> Result<Self, Rejection> {
+        match text_of(token) {
+            Some(text) if is_token68(token) => Ok(Self { scheme, token: Cow::Borrowed(text) }),
+            _ => Err(malformed("the token has a character that tokens cannot have")),
+        }
     }
 
     /// The scheme.
@@ -181,16 +195,6 @@ impl<'a> Presented<'a> {
             return Err(malformed("the Connection header names Authorization"));
         }
         Self::parse(line.as_bytes()).map(Some)
-    }
-
-    /// The credential.
-    pub(crate) fn check(self) -> Result<Credential<'a>, Rejection> {
-        match text_of(self.token) {
-            Some(token) if is_token68(token.as_bytes()) => {
-                Ok(Credential { scheme: self.scheme, token: Cow::Borrowed(token) })
-            }
-            _ => Err(malformed("the token has a character that tokens cannot have")),
-        }
     }
 
     fn parse(line: &'a [u8]) -> Result<Self, Rejection> {

@@ -8,10 +8,10 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::https_only::HttpsOnly;
-use crate::credential::{self, Anonymous, Scheme, SchemeSet};
+use crate::credential::{self, Anonymous, Credential, Scheme, SchemeSet};
 use crate::eventual::Eventual;
 use crate::identity::Identity;
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, RejectionKind};
 use crate::respond::{Challenge, Respond, refuse};
 use crate::verify::Verify;
 
@@ -99,20 +99,17 @@ impl Shared {
             return Err(Rejection::malformed_credential().with_description("credentials need HTTPS"));
         }
         if !self.offered.contains(scheme) {
-            return Err(header.check().err().unwrap_or_else(Rejection::unsupported_scheme));
+            return Err(Credential::from_bytes(scheme, header.token)
+                .err()
+                .unwrap_or_else(Rejection::unsupported_scheme));
         }
         if has_query_token(request.uri()) {
             return Err(Rejection::malformed_credential().with_description("two ways of presenting a token"));
         }
-        let fits = header.token.len() <= self.max_token_bytes;
-        // What is remembered was well-formed.
-        if let Some(identity) = self.verifier.recall(scheme, header.token).filter(|_| fits) {
-            return Ok(Presented::Credential(scheme, Eventual::now(Ok(identity))));
-        }
-        let credential = header.check()?;
-        let verdict = if fits {
-            self.verifier.verify(&credential)
+        let verdict = if header.token.len() <= self.max_token_bytes {
+            self.verifier.verify_bytes(scheme, header.token)
         } else {
+            Credential::from_bytes(scheme, header.token)?;
             Eventual::now(Err(Rejection::invalid_token().with_source("the token is too long")))
         };
         Ok(Presented::Credential(scheme, verdict))
@@ -138,7 +135,11 @@ impl<R> Gate<R> {
                 request.extensions_mut().insert(identity.presented_as(scheme));
                 Ok(())
             }
-            Err(rejection) => Err(self.refuse(request, Some(scheme), rejection)),
+            Err(rejection) => {
+                // What has no form is not about a token of that scheme.
+                let is_formed = rejection.kind() != RejectionKind::MalformedCredential;
+                Err(self.refuse(request, is_formed.then_some(scheme), rejection))
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use crate::clock::{Clock, SharedClock};
 use crate::credential::{Credential, Scheme};
 use crate::flight::blocking;
 use crate::identity::Identity;
-use crate::jose::{Compact, Reader, Scalar};
+use crate::jose::{Buffers, Compact, Reader, Scalar};
 use crate::secret::Secret;
 use crate::store::{Client, ClientSecret, ClientStore, RevocationStore, TokenDigest};
 use crate::verify::{JwtVerifier, Keys, Verify};
@@ -233,7 +233,9 @@ fn form_decoded(part: &[u8]) -> Octets {
 
 /// Whom an assertion claims to come from: read to find the key that it must be signed with.
 fn subject_of(assertion: &str) -> Option<String> {
-    let payload = Compact::split(assertion, super::http::MAX_BODY_BYTES).ok()?.decode_payload().ok()?;
+    let token = Compact::split(assertion.as_bytes(), super::http::MAX_BODY_BYTES).ok()?;
+    let mut buffers = Buffers::new();
+    let payload = token.decode_payload(&mut buffers.payload).ok()?;
     let mut subject = None;
     Reader::object(&payload, |name, reader| {
         if let (Scalar::String(value), b"sub") = (reader.scalar()?, name) {

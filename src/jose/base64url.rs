@@ -4,21 +4,36 @@
 use base64::Engine;
 #[cfg(any(feature = "client", feature = "issue", feature = "remote", test))]
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::mem::MaybeUninit;
+
 use base64_simd::AsOut;
 
 use super::compact::Malformed;
 
-pub(crate) fn decode(text: &str) -> Result<Vec<u8>, Malformed> {
+pub(crate) fn decode(text: impl AsRef<[u8]>) -> Result<Vec<u8>, Malformed> {
     base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).map_err(|_| Malformed::Base64)
 }
 
-/// Decodes into a buffer; longer input is malformed.
-pub(super) fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Malformed> {
-    if text.len() / 4 * 3 + 3 > buffer.len() {
-        return Err(Malformed::Base64);
+/// Room for what is decoded and not kept: nothing is written there before.
+pub(crate) struct Buffer<const N: usize>([MaybeUninit<u8>; N]);
+
+impl<const N: usize> Buffer<N> {
+    pub(crate) const fn new() -> Self {
+        Self([const { MaybeUninit::uninit() }; N])
     }
-    let decoded = base64_simd::URL_SAFE_NO_PAD.decode(text.as_bytes(), buffer.as_out());
-    decoded.map(|bytes| &*bytes).map_err(|_| Malformed::Base64)
+
+    pub(super) fn fits(text: &[u8]) -> bool {
+        text.len() / 4 * 3 + 3 <= N
+    }
+
+    /// Input that does not fit is malformed.
+    pub(super) fn decode(&mut self, text: &[u8]) -> Result<&[u8], Malformed> {
+        if !Self::fits(text) {
+            return Err(Malformed::Base64);
+        }
+        let decoded = base64_simd::URL_SAFE_NO_PAD.decode(text, self.0.as_mut_slice().as_out());
+        decoded.map(|bytes| &*bytes).map_err(|_| Malformed::Base64)
+    }
 }
 
 #[cfg(any(feature = "client", feature = "issue", feature = "remote", test))]

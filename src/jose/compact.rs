@@ -6,27 +6,44 @@ use std::fmt;
 
 use memchr::memchr_iter;
 
-use super::base64url;
+use super::base64url::{self, Buffer};
 
 /// More than a header with a key id of the usual length has.
-pub(crate) const HEADER_BYTES: usize = 256;
+const HEADER_BYTES: usize = 256;
+/// More than most claims sets have.
+const PAYLOAD_BYTES: usize = 4096;
+/// The signature of an 8192-bit RSA key is the longest of all; what is decoded may need three bytes more.
+const SIGNATURE_BYTES: usize = 1024 + 3;
+
+/// Room for the parts of one token.
+pub(crate) struct Buffers {
+    pub(crate) header: Buffer<HEADER_BYTES>,
+    pub(crate) payload: Buffer<PAYLOAD_BYTES>,
+    pub(crate) signature: Buffer<SIGNATURE_BYTES>,
+}
+
+impl Buffers {
+    pub(crate) const fn new() -> Self {
+        Self { header: Buffer::new(), payload: Buffer::new(), signature: Buffer::new() }
+    }
+}
 
 /// The three parts of a compact JWS.
 #[derive(Clone, Copy)]
 pub(crate) struct Compact<'a> {
-    pub(crate) signing_input: &'a str,
-    pub(crate) header: &'a str,
-    payload: &'a str,
-    pub(crate) signature: &'a str,
+    pub(crate) signing_input: &'a [u8],
+    pub(crate) header: &'a [u8],
+    payload: &'a [u8],
+    signature: &'a [u8],
 }
 
 impl<'a> Compact<'a> {
     /// Splits at exactly two dots. Nothing is allocated, whatever the token.
-    pub(crate) fn split(token: &'a str, max_bytes: usize) -> Result<Self, Malformed> {
+    pub(crate) fn split(token: &'a [u8], max_bytes: usize) -> Result<Self, Malformed> {
         if token.len() > max_bytes {
             return Err(Malformed::TooLong);
         }
-        let mut dots = memchr_iter(b'.', token.as_bytes());
+        let mut dots = memchr_iter(b'.', token);
         let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(Malformed::Parts);
         };
@@ -41,20 +58,20 @@ impl<'a> Compact<'a> {
         })
     }
 
-    /// Into a buffer, if it fits, since nobody keeps it.
+    /// The JSON text of the header.
     pub(crate) fn decode_header<'b>(
         &self,
-        buffer: &'b mut [u8; HEADER_BYTES],
+        buffer: &'b mut Buffer<HEADER_BYTES>,
     ) -> Result<Cow<'b, str>, Malformed> {
-        if self.header.len() / 4 * 3 + 3 > buffer.len() {
-            return text(self.header).map(Cow::Owned);
-        }
-        let decoded = base64url::decode_into(self.header, buffer)?;
-        simdutf8::basic::from_utf8(decoded).map(Cow::Borrowed).map_err(|_| Malformed::Utf8)
+        text(self.header, buffer)
     }
 
-    pub(crate) fn decode_payload(&self) -> Result<String, Malformed> {
-        text(self.payload)
+    /// The JSON text of the payload.
+    pub(crate) fn decode_payload<'b>(
+        &self,
+        buffer: &'b mut Buffer<PAYLOAD_BYTES>,
+    ) -> Result<Cow<'b, str>, Malformed> {
+        text(self.payload, buffer)
     }
 
     /// The payload of a JWS that is not a JWT.
@@ -62,10 +79,23 @@ impl<'a> Compact<'a> {
     pub(super) fn decode_payload_bytes(&self) -> Result<Vec<u8>, Malformed> {
         base64url::decode(self.payload)
     }
+
+    /// The signature; what is longer than any is malformed.
+    pub(crate) fn decode_signature<'b>(
+        &self,
+        buffer: &'b mut Buffer<SIGNATURE_BYTES>,
+    ) -> Result<&'b [u8], Malformed> {
+        buffer.decode(self.signature)
+    }
 }
 
-fn text(part: &str) -> Result<String, Malformed> {
-    String::from_utf8(base64url::decode(part)?).map_err(|_| Malformed::Utf8)
+/// Into the buffer, if it fits.
+fn text<'b, const N: usize>(part: &[u8], buffer: &'b mut Buffer<N>) -> Result<Cow<'b, str>, Malformed> {
+    if Buffer::<N>::fits(part) {
+        let text = simdutf8::basic::from_utf8(buffer.decode(part)?);
+        return text.map(Cow::Borrowed).map_err(|_| Malformed::Utf8);
+    }
+    String::from_utf8(base64url::decode(part)?).map(Cow::Owned).map_err(|_| Malformed::Utf8)
 }
 
 /// Why something is not a compact JWS that we would read.
@@ -117,17 +147,17 @@ mod tests {
 
     #[test]
     fn exactly_two_dots_atk_14_atk_20() {
-        let parts = Compact::split("aa.bb.cc", 8).unwrap();
-        assert_eq!((parts.signing_input, parts.signature), ("aa.bb", "cc"));
+        let parts = Compact::split(b"aa.bb.cc", 8).unwrap();
+        assert_eq!((parts.signing_input, parts.signature), (&b"aa.bb"[..], &b"cc"[..]));
         for bad in ["", ".", "..", "aa", "aa.bb", "aa.bb.", ".bb.cc", "a.b.c.d", "a.b.c.d.e"] {
-            assert_eq!(Compact::split(bad, 100).err(), Some(Malformed::Parts), "{bad:?}");
+            assert_eq!(Compact::split(bad.as_bytes(), 100).err(), Some(Malformed::Parts), "{bad:?}");
         }
-        assert_eq!(Compact::split(&".".repeat(1 << 20), 1 << 20).err(), Some(Malformed::Parts));
+        assert_eq!(Compact::split(&[b'.'; 1 << 20], 1 << 20).err(), Some(Malformed::Parts));
     }
 
     #[test]
     fn the_size_limit_is_inclusive_atk_15() {
-        assert!(Compact::split("aa.bb.cc", 8).is_ok());
-        assert_eq!(Compact::split("aa.bb.cc", 7).err(), Some(Malformed::TooLong));
+        assert!(Compact::split(b"aa.bb.cc", 8).is_ok());
+        assert_eq!(Compact::split(b"aa.bb.cc", 7).err(), Some(Malformed::TooLong));
     }
 }

@@ -25,7 +25,7 @@ pub(crate) use backend::random;
 pub(crate) use backend::sha256;
 #[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 pub(crate) use base64url::encode as base64url;
-pub(crate) use compact::{Compact, HEADER_BYTES, Malformed};
+pub(crate) use compact::{Buffers, Compact, Malformed};
 pub(crate) use header::{Header, same_type};
 pub(crate) use json::{Reader, Scalar};
 #[cfg(feature = "remote")]

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::jwk::{read_set, refuse_ambiguous};
-use super::{Compact, HEADER_BYTES, Header, KeySet};
+use super::{Buffers, Compact, Header, KeySet};
 use crate::algorithm::Algorithm;
 
 /// Cases that the files call valid and that are refused here.
@@ -34,12 +34,13 @@ fn accepts(keys: &Value, token: &str) -> bool {
         .and_then(|keys| refuse_ambiguous(&keys).map(|()| keys))
         .and_then(|keys| keys.iter().flat_map(|key| key.verifying_keys()).collect::<Result<Vec<_>, _>>())
         .and_then(KeySet::new);
-    let (Ok(keys), Ok(token)) = (keys, Compact::split(token, 1 << 16)) else { return false };
-    let mut buffer = [0; HEADER_BYTES];
-    let Ok(header) = token.decode_header(&mut buffer) else { return false };
+    let (Ok(keys), Ok(token)) = (keys, Compact::split(token.as_bytes(), 1 << 16)) else { return false };
+    let Buffers { mut header, mut signature, .. } = Buffers::new();
+    let Ok(header) = token.decode_header(&mut header) else { return false };
+    let Ok(signature) = token.decode_signature(&mut signature) else { return false };
     Header::parse(&header).is_ok_and(|header| {
         let chosen = keys.select(header.algorithm, header.key_id.as_deref());
-        chosen.is_ok_and(|index| keys.get(index).verify(&token))
+        chosen.is_ok_and(|index| keys.get(index).verify(token.signing_input, signature))
     }) && token.decode_payload_bytes().is_ok()
 }
 

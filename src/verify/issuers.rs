@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Verify;
-use super::jwt::{Headers, JwtVerifier, verify_with};
+use super::jwt::{Headers, JwtVerifier, formed, verify_with};
 use super::rules::Refused;
 use crate::credential::{Credential, Scheme};
 use crate::error::ConfigError;
@@ -85,10 +85,11 @@ impl Issuers {
     }
 }
 
-impl Verify for Issuers {
-    fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
-        let token = credential.expose();
-        if let Some(identity) = self.recall(credential.scheme(), token.as_bytes()) {
+impl Issuers {
+    fn judge(&self, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
+        // Each issuer's verifier is asked, since the token says only when it is read whose it is.
+        let mut all = self.verifiers.iter().chain(&self.nameless);
+        if let Some(identity) = all.find_map(|verifier| verifier.recall(token)) {
             return Eventual::now(Ok(identity));
         }
         verify_with(token, self.max_token_bytes, &self.headers, |claims| {
@@ -96,10 +97,15 @@ impl Verify for Issuers {
             if token.len() <= chosen.max_token_bytes() { Ok(chosen) } else { Err(Refused::Issuer) }
         })
     }
+}
 
-    /// Of each issuer's verifier, since the token says only when it is read whose it is.
-    fn recall(&self, scheme: Scheme, token: &[u8]) -> Option<Identity> {
-        self.verifiers.iter().chain(&self.nameless).find_map(|verifier| verifier.recall(scheme, token))
+impl Verify for Issuers {
+    fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
+        self.judge(credential.expose().as_bytes())
+    }
+
+    fn verify_bytes(&self, scheme: Scheme, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
+        formed(scheme, token, self.judge(token))
     }
 }
 

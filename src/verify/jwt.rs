@@ -14,7 +14,7 @@ use crate::credential::{Credential, Scheme};
 use crate::decisions::Decisions;
 use crate::eventual::Eventual;
 use crate::identity::{Identity, IdentityBuilder};
-use crate::jose::{Compact, HEADER_BYTES, Header, KeySet};
+use crate::jose::{Buffers, Compact, Header, KeySet};
 use crate::rejection::Rejection;
 
 /// Verifies signed JWTs (RFC 7519) by the rules of RFC 8725.
@@ -69,14 +69,24 @@ impl JwtVerifier {
 
 impl Verify for JwtVerifier {
     fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
-        let token = credential.expose();
-        match self.recall(credential.scheme(), token.as_bytes()) {
+        self.judge(credential.expose().as_bytes())
+    }
+
+    fn verify_bytes(&self, scheme: Scheme, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
+        formed(scheme, token, self.judge(token))
+    }
+}
+
+impl JwtVerifier {
+    fn judge(&self, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
+        match self.recall(token) {
             Some(identity) => Eventual::now(Ok(identity)),
             None => verify_with(token, self.inner.max_token_bytes, &self.inner.headers, |_| Ok(self)),
         }
     }
 
-    fn recall(&self, _: Scheme, token: &[u8]) -> Option<Identity> {
+    /// What was decided about exactly these bytes, if it would be decided now.
+    pub(super) fn recall(&self, token: &[u8]) -> Option<Identity> {
         let inner = &*self.inner;
         inner.decisions.get(token, |decision| {
             let now = unix_nanos(inner.rules.clock.now());
@@ -86,9 +96,26 @@ impl Verify for JwtVerifier {
     }
 }
 
+/// The verdict about a token of whose form nothing was known. Three parts in base64url have it; of what was
+/// refused it is found out now.
+pub(super) fn formed(
+    scheme: Scheme,
+    token: &[u8],
+    verdict: Eventual<Result<Identity, Rejection>>,
+) -> Eventual<Result<Identity, Rejection>> {
+    match verdict.try_now() {
+        Ok(Ok(identity)) => Eventual::now(Ok(identity)),
+        Ok(Err(rejection)) => {
+            Eventual::now(Err(Credential::from_bytes(scheme, token).err().unwrap_or(rejection)))
+        }
+        // All parts are decoded before a key is waited for.
+        Err(later) => later,
+    }
+}
+
 /// Reads a token once, lets `choose` pick its verifier by what it claims, and judges it there.
 pub(super) fn verify_with<'v>(
-    token: &str,
+    token: &[u8],
     max_bytes: usize,
     headers: &Headers,
     choose: impl FnOnce(&Claims<'_>) -> Result<&'v JwtVerifier, Refused>,
@@ -97,24 +124,25 @@ pub(super) fn verify_with<'v>(
 }
 
 fn try_verify<'v>(
-    token: &str,
+    token: &[u8],
     max_bytes: usize,
     headers: &Headers,
     choose: impl FnOnce(&Claims<'_>) -> Result<&'v JwtVerifier, Refused>,
 ) -> Result<Eventual<Result<Identity, Rejection>>, Rejection> {
     let compact = Compact::split(token, max_bytes)?;
     let known = headers.of(&compact);
-    let (mut buffer, text, parsed);
+    let mut buffers = Buffers::new();
+    let (text, parsed);
     let header = match &known {
         Some(header) => &**header,
         None => {
-            buffer = [0; HEADER_BYTES];
-            text = compact.decode_header(&mut buffer)?;
+            text = compact.decode_header(&mut buffers.header)?;
             parsed = Header::parse(&text)?;
             &parsed
         }
     };
-    let payload = compact.decode_payload()?;
+    let payload = compact.decode_payload(&mut buffers.payload)?;
+    let signature = compact.decode_signature(&mut buffers.signature)?;
     let claims = Claims::read(&payload)?;
     let verifier = choose(&claims)?;
     let inner = &*verifier.inner;
@@ -122,7 +150,8 @@ fn try_verify<'v>(
     match inner.keys.find(header, &payload).try_now() {
         Ok(key) => {
             let (key, window) = (key?, claims.window(inner.rules.leeway));
-            let identity = inner.prove(&key, &compact, claims, &payload)?.claims_json(payload).build();
+            let identity = inner.prove(&key, compact.signing_input, signature, claims, &payload)?;
+            let identity = identity.claims_json(payload.into_owned()).build();
             inner.remember(token, key, window, &identity);
             if known.is_none() {
                 headers.learn(&compact, header);
@@ -130,7 +159,7 @@ fn try_verify<'v>(
             Ok(Eventual::now(Ok(identity)))
         }
         Err(later) => {
-            let (verifier, token) = (verifier.clone(), token.to_owned());
+            let (verifier, token) = (verifier.clone(), token.to_vec());
             Ok(Eventual::later(async move { verifier.inner.resume(&later.await?, &token) }))
         }
     }
@@ -146,12 +175,12 @@ impl Headers {
     }
 
     fn of(&self, token: &Compact<'_>) -> Option<Arc<Header<'static>>> {
-        self.0.get(token.header.as_bytes(), |header| Some(Arc::clone(header)))
+        self.0.get(token.header, |header| Some(Arc::clone(header)))
     }
 
     fn learn(&self, token: &Compact<'_>, header: &Header<'_>) {
         let weight = token.header.len();
-        self.0.insert(token.header.as_bytes(), Arc::new(header.to_owned()), weight, |_| false);
+        self.0.insert(token.header, Arc::new(header.to_owned()), weight, |_| false);
     }
 }
 
@@ -160,11 +189,12 @@ impl Inner {
     fn prove(
         &self,
         key: &ChosenKey,
-        token: &Compact<'_>,
+        message: &[u8],
+        signature: &[u8],
         claims: Claims<'_>,
         payload: &str,
     ) -> Result<IdentityBuilder, Rejection> {
-        if !key.verify(token) {
+        if !key.verify(message, signature) {
             return Err(Refused::Signature.into());
         }
         let identity = self.rules.identify(claims, payload)?;
@@ -175,27 +205,28 @@ impl Inner {
     }
 
     /// An entry holds the key set that it was decided by, so that no other is taken for it.
-    fn remember(&self, token: &str, key: ChosenKey, window: Range<i128>, identity: &Identity) {
+    fn remember(&self, token: &[u8], key: ChosenKey, window: Range<i128>, identity: &Identity) {
         let Some(keys) = key.into_lasting_set() else { return };
         let weight = identity.weight();
         let decision = Decision { identity: identity.clone(), window, keys };
         // Judged by the clock alone: it is asked for each place of a bucket.
         let now = unix_nanos(self.rules.clock.now());
-        self.decisions.insert(token.as_bytes(), decision, weight, |other| !other.window.contains(&now));
+        self.decisions.insert(token, decision, weight, |other| !other.window.contains(&now));
     }
 
     /// Goes on with a token whose key had to be waited for; it is read and judged again, since time
     /// went by.
-    fn resume(&self, key: &ChosenKey, token: &str) -> Result<Identity, Rejection> {
+    fn resume(&self, key: &ChosenKey, token: &[u8]) -> Result<Identity, Rejection> {
         let compact = Compact::split(token, self.max_token_bytes)?;
-        let mut buffer = [0; HEADER_BYTES];
-        let header = compact.decode_header(&mut buffer)?;
+        let mut buffers = Buffers::new();
+        let header = compact.decode_header(&mut buffers.header)?;
         let header = Header::parse(&header)?;
-        let payload = compact.decode_payload()?;
+        let payload = compact.decode_payload(&mut buffers.payload)?;
+        let signature = compact.decode_signature(&mut buffers.signature)?;
         let claims = Claims::read(&payload)?;
         self.rules.check(&header, &claims)?;
-        let identity = self.prove(key, &compact, claims, &payload)?;
-        Ok(identity.claims_json(payload).build())
+        let identity = self.prove(key, compact.signing_input, signature, claims, &payload)?;
+        Ok(identity.claims_json(payload.into_owned()).build())
     }
 }
 

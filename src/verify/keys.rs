@@ -9,7 +9,7 @@ use super::rules::Refused;
 use crate::algorithm::{Algorithm, Family};
 use crate::error::{BoxError, ConfigError};
 use crate::eventual::Eventual;
-use crate::jose::{self, Compact, Header, KeySet, Material, NoKey, Reader, Scalar, VerifyingKey, parse_set};
+use crate::jose::{self, Header, KeySet, Material, NoKey, Reader, Scalar, VerifyingKey, parse_set};
 use crate::rejection::Rejection;
 use crate::scope::Scopes;
 use crate::secret::Secret;
@@ -328,8 +328,8 @@ impl ChosenKey {
         })
     }
 
-    pub(super) fn verify(&self, token: &Compact<'_>) -> bool {
-        self.set.get(self.index).verify(token)
+    pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.set.get(self.index).verify(message, signature)
     }
 
     /// The set, unless it was made for one token.

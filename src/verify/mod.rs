@@ -135,12 +135,17 @@ pub trait Verify: Send + Sync + 'static {
     /// Judges one credential.
     fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>>;
 
-    /// What this verifier decided about exactly these bytes, if it would decide the same now: asked before a
-    /// token is even read. `None`, as it is unless said otherwise, means that [`verify`](Self::verify) is to
-    /// be asked. A verifier that adds a condition to another one leaves it so.
-    fn recall(&self, scheme: Scheme, token: &[u8]) -> Option<Identity> {
-        let _ = (scheme, token);
-        None
+    /// Judges what stands in a header behind the scheme's name: its form, and then as
+    /// [`verify`](Self::verify) does.
+    ///
+    /// [`AuthenticateLayer`](crate::AuthenticateLayer) asks this. A verifier that can tell an answer from the
+    /// bytes alone, or that reads a token so strictly that its form need not be looked at before, answers here
+    /// itself, with the answer that the two steps would give.
+    fn verify_bytes(&self, scheme: Scheme, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
+        match Credential::from_bytes(scheme, token) {
+            Ok(credential) => self.verify(&credential),
+            Err(rejection) => Eventual::now(Err(rejection)),
+        }
     }
 
     /// The schemes that this verifier speaks; each is offered to a caller without a credential, and
@@ -155,8 +160,8 @@ impl<V: Verify + ?Sized> Verify for Arc<V> {
         (**self).verify(credential)
     }
 
-    fn recall(&self, scheme: Scheme, token: &[u8]) -> Option<Identity> {
-        (**self).recall(scheme, token)
+    fn verify_bytes(&self, scheme: Scheme, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
+        (**self).verify_bytes(scheme, token)
     }
 
     fn schemes(&self) -> &[Scheme] {
@@ -169,8 +174,8 @@ impl<V: Verify + ?Sized> Verify for Box<V> {
         (**self).verify(credential)
     }
 
-    fn recall(&self, scheme: Scheme, token: &[u8]) -> Option<Identity> {
-        (**self).recall(scheme, token)
+    fn verify_bytes(&self, scheme: Scheme, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
+        (**self).verify_bytes(scheme, token)
     }
 
     fn schemes(&self) -> &[Scheme] {

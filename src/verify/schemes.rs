@@ -78,17 +78,16 @@ impl Schemes {
         self
     }
 
-    fn route(&self, credential: &Credential<'_>) -> Result<&dyn Verify, Rejection> {
-        if !self.schemes().contains(&credential.scheme()) {
+    fn route(&self, scheme: Scheme, token: &[u8]) -> Result<&dyn Verify, Rejection> {
+        if !self.schemes().contains(&scheme) {
             return Err(Rejection::unsupported_scheme());
         }
-        let token = credential.expose();
-        let verifier = match credential.scheme() {
+        let verifier = match scheme {
             Scheme::Token => self.token.as_ref(),
             Scheme::Bearer => self
                 .prefixed
                 .iter()
-                .find(|(prefix, _)| token.starts_with(&**prefix))
+                .find(|(prefix, _)| token.starts_with(prefix.as_bytes()))
                 .map(|(_, verifier)| verifier)
                 .or_else(|| self.jwt.as_ref().filter(|_| has_three_parts(token)))
                 .or(self.other.as_ref()),
@@ -100,28 +99,25 @@ impl Schemes {
 }
 
 /// No more than three dots are looked for, however long the token.
-fn has_three_parts(token: &str) -> bool {
-    token.bytes().filter(|byte| *byte == b'.').take(3).count() == 2
+fn has_three_parts(token: &[u8]) -> bool {
+    token.iter().filter(|byte| **byte == b'.').take(3).count() == 2
 }
 
 impl Verify for Schemes {
     fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
-        match self.route(credential) {
+        match self.route(credential.scheme(), credential.expose().as_bytes()) {
             Ok(verifier) => verifier.verify(credential),
             Err(rejection) => Eventual::now(Err(rejection)),
         }
     }
 
-    fn recall(&self, scheme: Scheme, token: &[u8]) -> Option<Identity> {
-        let verifier = match scheme {
-            Scheme::Token => self.token.as_ref(),
-            Scheme::Bearer => {
-                let prefixed = self.prefixed.iter().find(|(prefix, _)| token.starts_with(prefix.as_bytes()));
-                // Where it does not have three parts, a JWT verifier remembers nothing of it.
-                prefixed.map(|(_, verifier)| verifier).or(self.jwt.as_ref()).or(self.other.as_ref())
+    fn verify_bytes(&self, scheme: Scheme, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
+        match self.route(scheme, token) {
+            Ok(verifier) => verifier.verify_bytes(scheme, token),
+            Err(rejection) => {
+                Eventual::now(Err(Credential::from_bytes(scheme, token).err().unwrap_or(rejection)))
             }
-        };
-        verifier?.recall(scheme, token)
+        }
     }
 
     fn schemes(&self) -> &[Scheme] {
