@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::header::{AUTHORIZATION, CONNECTION};
-use http::{Extensions, HeaderMap};
+use http::header::{AUTHORIZATION, CONNECTION, Entry};
+use http::{Extensions, HeaderMap, HeaderValue};
 
 use crate::rejection::Rejection;
 
@@ -187,13 +187,15 @@ impl<'a> Presented<'a> {
     /// See [`Credential::from_headers`]; all but the form of the token is judged.
     pub(crate) fn from_headers(headers: &'a HeaderMap) -> Result<Option<Self>, Rejection> {
         let Some(line) = headers.get(AUTHORIZATION) else { return Ok(None) };
-        // Only where some name has several lines may this one have.
-        if headers.len() > headers.keys_len() && headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
-            return Err(malformed("more than one Authorization header"));
-        }
-        if headers.contains_key(CONNECTION) && is_hop_by_hop(headers) {
-            return Err(malformed("the Connection header names Authorization"));
-        }
+        check_lines(headers)?;
+        Self::parse(line.as_bytes()).map(Some)
+    }
+
+    /// The same, and the value is marked sensitive.
+    pub(crate) fn from_headers_mut(headers: &'a mut HeaderMap) -> Result<Option<Self>, Rejection> {
+        let checked = check_lines(headers);
+        let Some(line) = mark_sensitive(headers) else { return Ok(None) };
+        checked?;
         Self::parse(line.as_bytes()).map(Some)
     }
 
@@ -222,6 +224,34 @@ impl fmt::Debug for Credential<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential").field("scheme", &self.scheme).finish_non_exhaustive()
     }
+}
+
+/// Marks each `Authorization` line sensitive; gives the first.
+pub(crate) fn mark_sensitive(headers: &mut HeaderMap) -> Option<&HeaderValue> {
+    if has_several(headers)
+        && let Entry::Occupied(mut entry) = headers.entry(AUTHORIZATION)
+    {
+        entry.iter_mut().for_each(|value| value.set_sensitive(true));
+    }
+    let first = headers.get_mut(AUTHORIZATION)?;
+    first.set_sensitive(true);
+    Some(first)
+}
+
+/// What is refused of any `Authorization`, whatever it says.
+fn check_lines(headers: &HeaderMap) -> Result<(), Rejection> {
+    if has_several(headers) && headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
+        return Err(malformed("more than one Authorization header"));
+    }
+    if headers.contains_key(CONNECTION) && is_hop_by_hop(headers) {
+        return Err(malformed("the Connection header names Authorization"));
+    }
+    Ok(())
+}
+
+/// Only where some name has several lines may a given one have.
+fn has_several(headers: &HeaderMap) -> bool {
+    headers.len() > headers.keys_len()
 }
 
 fn malformed(description: &'static str) -> Rejection {

@@ -2,8 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{AUTHORIZATION, Entry};
-use http::{HeaderMap, Request, Response, Uri};
+use http::header::AUTHORIZATION;
+use http::{Request, Response, Uri};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
@@ -66,8 +66,7 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         request.extensions_mut().remove::<Identity>();
-        mark_sensitive(request.headers_mut());
-        match self.gate.shared.examine(&request) {
+        match self.gate.shared.examine(&mut request) {
             Err(rejection) => ResponseFuture::rejected(self.gate.refuse(&request, None, rejection)),
             Ok(Presented::Nothing) => {
                 request.extensions_mut().insert(Anonymous { offered: self.gate.shared.offered });
@@ -90,12 +89,15 @@ where
 }
 
 impl Shared {
-    fn examine<B>(&self, request: &Request<B>) -> Result<Presented, Rejection> {
-        let Some(header) = credential::Presented::from_headers(request.headers())? else {
+    /// Reads what is presented, and marks it sensitive.
+    fn examine<B>(&self, request: &mut Request<B>) -> Result<Presented, Rejection> {
+        let is_safe = self.https_only.as_ref().is_none_or(|guard| is_safe(guard, request));
+        let is_in_query = has_query_token(request.uri());
+        let Some(header) = credential::Presented::from_headers_mut(request.headers_mut())? else {
             return if self.optional { Ok(Presented::Nothing) } else { Err(Rejection::missing_credential()) };
         };
         let scheme = header.scheme;
-        if self.https_only.as_ref().is_some_and(|guard| !guard.allows(request.into())) {
+        if !is_safe {
             return Err(Rejection::malformed_credential().with_description("credentials need HTTPS"));
         }
         if !self.offered.contains(scheme) {
@@ -103,7 +105,7 @@ impl Shared {
                 .err()
                 .unwrap_or_else(Rejection::unsupported_scheme));
         }
-        if has_query_token(request.uri()) {
+        if is_in_query {
             return Err(Rejection::malformed_credential().with_description("two ways of presenting a token"));
         }
         let verdict = if header.token.len() <= self.max_token_bytes {
@@ -163,14 +165,9 @@ fn has_query_token(uri: &Uri) -> bool {
     uri.query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("access_token=")))
 }
 
-fn mark_sensitive(headers: &mut HeaderMap) {
-    let several = headers.len() > headers.keys_len();
-    if let Some(first) = headers.get_mut(AUTHORIZATION) {
-        first.set_sensitive(true);
-    }
-    if several && let Entry::Occupied(mut entry) = headers.entry(AUTHORIZATION) {
-        entry.iter_mut().for_each(|value| value.set_sensitive(true));
-    }
+/// What is presented may come this way; whoever looks finds it marked.
+fn is_safe<B>(guard: &HttpsOnly, request: &mut Request<B>) -> bool {
+    credential::mark_sensitive(request.headers_mut()).is_none() || guard.allows((&*request).into())
 }
 
 impl fmt::Debug for Shared {

@@ -1,7 +1,6 @@
 //! The registered claims, read in one pass and strictly typed, and the dates among them.
 
 use std::borrow::Cow;
-use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::rules::Refused;
@@ -28,6 +27,19 @@ pub(super) struct Claims<'a> {
     pub(super) foreign: Option<&'static str>,
     /// Has `cnf`: whoever presents it has to prove that they hold a key (RFC 7800).
     pub(super) is_bound: bool,
+}
+
+/// From the first moment at which a token is allowed up to the one at which it is not any more. What the
+/// system's clock cannot hold it does not reach.
+pub(super) struct Window {
+    begin: Option<SystemTime>,
+    end: Option<SystemTime>,
+}
+
+impl Window {
+    pub(super) fn contains(&self, now: SystemTime) -> bool {
+        self.begin.is_none_or(|begin| begin <= now) && self.end.is_none_or(|end| now < end)
+    }
 }
 
 /// What the claim `typ` of a Keycloak token says if it is not an access token.
@@ -89,13 +101,14 @@ impl<'a> Claims<'a> {
         Ok(claims)
     }
 
-    /// When `exp`, `nbf` and `iat` allow the token, in nanoseconds since the epoch.
-    pub(super) fn window(&self, leeway: Duration) -> Range<i128> {
-        let leeway = nanos(leeway);
-        let from =
-            |date: Option<NumericDate>| date.map_or(i128::MIN, |date| date.nanos.saturating_sub(leeway));
-        let until = self.expires.map_or(i128::MAX, |date| date.nanos.saturating_add(leeway));
-        from(self.not_before).max(from(self.issued))..until
+    /// When `exp`, `nbf` and `iat` allow the token.
+    pub(super) fn window(&self, leeway: Duration) -> Window {
+        let begin = self.not_before.max(self.issued).and_then(NumericDate::to_system_time);
+        let end = self.expires.and_then(NumericDate::to_system_time);
+        Window {
+            begin: begin.and_then(|begin| begin.checked_sub(leeway)),
+            end: end.and_then(|end| end.checked_add(leeway)),
+        }
     }
 
     /// RFC 7519 §4.1.3: `aud` is there and holds one of ours. Where none is ours, any will do.
@@ -151,7 +164,9 @@ impl Default for ScopeClaim<'_> {
 /// held at their end, so that no arithmetic on it wraps.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct NumericDate {
-    nanos: i128,
+    seconds: i64,
+    /// What is to be added.
+    nanos: u32,
 }
 
 impl NumericDate {
@@ -163,33 +178,38 @@ impl NumericDate {
     }
 
     fn parse(number: &str) -> Option<Self> {
-        if let Ok(seconds) = number.parse::<i64>() {
-            return Some(Self { nanos: i128::from(seconds) * 1_000_000_000 });
+        if let Ok(seconds) = number.parse() {
+            return Some(Self { seconds, nanos: 0 });
         }
         let seconds = number.parse::<f64>().ok().filter(|seconds| seconds.is_finite())?;
         // A float's conversion saturates; its fraction is exact to far less than a leeway.
         #[expect(clippy::cast_possible_truncation, reason = "saturates, as documented")]
-        let (whole, fraction) = (seconds.floor() as i64, (seconds - seconds.floor()) * 1e9);
-        #[expect(clippy::cast_possible_truncation, reason = "between 0 and 10^9")]
-        let nanos = i128::from(whole) * 1_000_000_000 + fraction as i128;
-        Some(Self { nanos })
+        let whole = seconds.floor() as i64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 up to 10^9")]
+        let nanos = ((seconds - seconds.floor()) * 1e9) as u32;
+        Some(Self { seconds: whole, nanos: nanos.min(999_999_999) })
+    }
+
+    fn since_epoch(self) -> i128 {
+        i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos)
     }
 
     /// True if `now` is before this instant, allowing `leeway` more.
     pub(super) fn is_after(self, now: i128, leeway: Duration) -> bool {
-        now < self.nanos.saturating_add(nanos(leeway))
+        now < self.since_epoch().saturating_add(nanos(leeway))
     }
 
     /// True if `now` is at or past this instant, allowing `leeway` less.
     pub(super) fn is_reached(self, now: i128, leeway: Duration) -> bool {
-        now.saturating_add(nanos(leeway)) >= self.nanos
+        now.saturating_add(nanos(leeway)) >= self.since_epoch()
     }
 
     /// The instant, if the system's clock can hold it.
     pub(super) fn to_system_time(self) -> Option<SystemTime> {
-        let seconds = u64::try_from(self.nanos / 1_000_000_000).ok()?;
-        let nanos = u32::try_from(self.nanos % 1_000_000_000).ok()?;
-        UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))
+        let seconds = Duration::from_secs(self.seconds.unsigned_abs());
+        let whole =
+            if self.seconds < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
+        whole?.checked_add(Duration::from_nanos(u64::from(self.nanos)))
     }
 }
 
@@ -209,14 +229,14 @@ mod tests {
 
     #[test]
     fn dates_may_have_a_fraction_m_jose_6() {
-        assert_eq!(date("1.5").nanos, 1_500_000_000);
-        assert_eq!(date("-1.5").nanos, -1_500_000_000);
+        assert_eq!(date("1.5").since_epoch(), 1_500_000_000);
+        assert_eq!(date("-1.5").since_epoch(), -1_500_000_000);
         assert_eq!(date("1e3"), date("1000"));
         assert_eq!(
             date("1700000000.25").to_system_time(),
             Some(UNIX_EPOCH + Duration::new(1_700_000_000, 250_000_000))
         );
-        assert_eq!(date("-1").to_system_time(), None);
+        assert_eq!(date("-1.5").to_system_time(), Some(UNIX_EPOCH - Duration::from_millis(1500)));
     }
 
     #[test]

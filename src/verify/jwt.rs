@@ -1,15 +1,13 @@
 //! Signed JWTs: read once, judged from cheap to dear, verified with exactly one key.
 
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::Verify;
-use super::claims::Claims;
+use super::claims::{Claims, Window};
 use super::jwt_builder::JwtVerifierBuilder;
 use super::keys::{ChosenKey, Keys};
 use super::rules::{Refused, Rules};
-use crate::clock::unix_nanos;
 use crate::credential::{Credential, Scheme};
 use crate::decisions::Decisions;
 use crate::eventual::Eventual;
@@ -40,9 +38,7 @@ pub(super) struct Headers(Decisions<Arc<Header<'static>>>);
 /// What was found of a token: the same as would be found now, within the window and under the same keys.
 struct Decision {
     identity: Identity,
-    /// From the first nanosecond since the epoch at which the claims allow it up to the one at which they do
-    /// not any more.
-    window: Range<i128>,
+    window: Window,
     keys: Arc<KeySet>,
 }
 
@@ -89,8 +85,8 @@ impl JwtVerifier {
     pub(super) fn recall(&self, token: &[u8]) -> Option<Identity> {
         let inner = &*self.inner;
         inner.decisions.get(token, |decision| {
-            let now = unix_nanos(inner.rules.clock.now());
-            let good = decision.window.contains(&now) && inner.keys.is_current(&decision.keys);
+            let good =
+                decision.window.contains(inner.rules.clock.now()) && inner.keys.is_current(&decision.keys);
             good.then(|| decision.identity.clone())
         })
     }
@@ -205,13 +201,13 @@ impl Inner {
     }
 
     /// An entry holds the key set that it was decided by, so that no other is taken for it.
-    fn remember(&self, token: &[u8], key: ChosenKey, window: Range<i128>, identity: &Identity) {
+    fn remember(&self, token: &[u8], key: ChosenKey, window: Window, identity: &Identity) {
         let Some(keys) = key.into_lasting_set() else { return };
         let weight = identity.weight();
         let decision = Decision { identity: identity.clone(), window, keys };
         // Judged by the clock alone: it is asked for each place of a bucket.
-        let now = unix_nanos(self.rules.clock.now());
-        self.decisions.insert(token, decision, weight, |other| !other.window.contains(&now));
+        let now = self.rules.clock.now();
+        self.decisions.insert(token, decision, weight, |other| !other.window.contains(now));
     }
 
     /// Goes on with a token whose key had to be waited for; it is read and judged again, since time
