@@ -8,6 +8,7 @@
 //!
 //! A table has buckets of eight places. It begins small, and grows when one is full.
 
+use std::array;
 use std::fmt;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -159,22 +160,34 @@ impl<V> Decisions<V> {
         if self.table.load().buckets.len() != old.buckets.len() {
             return;
         }
-        let new = Table::new(old.buckets.len() * 2);
-        for entry in old.buckets.iter().flat_map(|bucket| &bucket.places).filter_map(ArcSwapOption::load_full)
-        {
-            let Some(bucket) = new.bucket(entry.hash) else { continue };
-            if let Some(place) = bucket.tags.iter().position(|tag| tag.load(Ordering::Relaxed) == 0) {
-                new.put(bucket, place, Some(entry));
+        let mut buckets: Vec<_> = (0..old.buckets.len() * 2).map(|_| [const { None }; WAYS]).collect();
+        let taken = |(tag, place): (&AtomicU16, &ArcSwapOption<Entry<V>>)| {
+            (tag.load(Ordering::Relaxed) != 0).then(|| place.load_full()).flatten()
+        };
+        for bucket in &old.buckets {
+            for entry in bucket.tags.iter().zip(&bucket.places).filter_map(taken) {
+                let bucket = &mut buckets[index(entry.hash, old.buckets.len() * 2)];
+                if let Some(place) = bucket.iter_mut().find(|place| place.is_none()) {
+                    *place = Some(entry);
+                }
             }
         }
-        self.table.store(Arc::new(new));
+        self.table.store(Arc::new(Table::of(buckets)));
     }
 }
 
 impl<V> Table<V> {
     fn new(buckets: usize) -> Self {
-        let buckets = (0..buckets).map(|_| Bucket::new()).collect();
-        Self { buckets, entries: AtomicUsize::new(0), bytes: AtomicUsize::new(0) }
+        Self::of((0..buckets).map(|_| [const { None }; WAYS]).collect())
+    }
+
+    fn of(buckets: Vec<[Option<Arc<Entry<V>>>; WAYS]>) -> Self {
+        let entries = || buckets.iter().flatten().flatten();
+        Self {
+            entries: AtomicUsize::new(entries().count()),
+            bytes: AtomicUsize::new(entries().map(|entry| entry.weight).sum()),
+            buckets: buckets.into_iter().map(Bucket::of).collect(),
+        }
     }
 
     fn put(&self, bucket: &Bucket<V>, place: usize, entry: Option<Arc<Entry<V>>>) {
@@ -191,18 +204,16 @@ impl<V> Table<V> {
 
     /// `None` where nothing is ever remembered.
     fn bucket(&self, hash: u64) -> Option<&Bucket<V>> {
-        // The number of buckets is a power of two; the tag has the bits at the other end.
-        let mask = (self.buckets.len() as u64).wrapping_sub(1);
-        #[expect(clippy::cast_possible_truncation, reason = "masked by a length")]
-        self.buckets.get((hash & mask) as usize)
+        self.buckets.get(index(hash, self.buckets.len()))
     }
 }
 
 impl<V> Bucket<V> {
-    fn new() -> Self {
+    fn of(entries: [Option<Arc<Entry<V>>>; WAYS]) -> Self {
+        let tag = |place: usize| entries[place].as_ref().map_or(0, |entry| tag_of(entry.hash));
         Self {
-            tags: [const { AtomicU16::new(0) }; WAYS],
-            places: [const { ArcSwapOption::const_empty() }; WAYS],
+            tags: array::from_fn(|place| AtomicU16::new(tag(place))),
+            places: entries.map(ArcSwapOption::new),
         }
     }
 
@@ -218,6 +229,13 @@ impl<V> Bucket<V> {
         let void = || tags().find(|(index, _)| holds(*index, &|entry| is_void(&entry.value)));
         own.or_else(empty).or_else(void).map(|(index, _)| index)
     }
+}
+
+/// Of so many buckets, a power of two. The tag has the bits at the other end.
+const fn index(hash: u64, buckets: usize) -> usize {
+    #[expect(clippy::cast_possible_truncation, reason = "masked by a length")]
+    let index = hash as usize & buckets.wrapping_sub(1);
+    index
 }
 
 /// Never zero: that is an empty place.

@@ -12,13 +12,13 @@ use crate::scope::Scopes;
 pub(super) struct Claims<'a> {
     pub(super) issuer: Option<Cow<'a, str>>,
     pub(super) subject: Option<Cow<'a, str>>,
-    pub(super) audience: Option<Vec<Cow<'a, str>>>,
+    pub(super) audience: Option<Strings<'a>>,
     pub(super) expires: Option<NumericDate>,
     pub(super) not_before: Option<NumericDate>,
     pub(super) issued: Option<NumericDate>,
     pub(super) client_id: Option<Cow<'a, str>>,
     pub(super) has_id: bool,
-    pub(super) scope: ScopeClaim<'a>,
+    pub(super) scope: Option<Strings<'a>>,
     pub(super) token_use: Option<Cow<'a, str>>,
     /// Of an introspection answer (RFC 7662 §2.2).
     #[cfg(feature = "remote")]
@@ -59,11 +59,7 @@ impl<'a> Claims<'a> {
             match name {
                 b"iss" => claims.issuer = Some(reader.string_of(&"iss")?),
                 b"sub" => claims.subject = Some(reader.string_of(&"sub")?),
-                b"aud" => {
-                    let mut audience = Vec::with_capacity(1);
-                    reader.strings_of(&"aud", |value| audience.push(value))?;
-                    claims.audience = Some(audience);
-                }
+                b"aud" => claims.audience = Some(Strings::read(&"aud", reader)?),
                 b"exp" => claims.expires = Some(NumericDate::read(&"exp", reader)?),
                 b"nbf" => claims.not_before = Some(NumericDate::read(&"nbf", reader)?),
                 b"iat" => claims.issued = Some(NumericDate::read(&"iat", reader)?),
@@ -72,7 +68,7 @@ impl<'a> Claims<'a> {
                     claims.has_id = true;
                 }
                 b"client_id" => claims.client_id = Some(reader.string_of(&"client_id")?),
-                b"scope" => claims.scope = ScopeClaim::read(reader)?,
+                b"scope" => claims.scope = Some(Strings::read(&"scope", reader)?),
                 #[cfg(feature = "remote")]
                 b"token_type" => {
                     if let Scalar::String(typ) = reader.scalar()? {
@@ -111,13 +107,22 @@ impl<'a> Claims<'a> {
         }
     }
 
+    /// What the token grants by itself.
+    ///
+    /// # Errors
+    ///
+    /// See [`Strings::scopes`].
+    pub(super) fn scopes(&self) -> Result<Scopes, Malformed> {
+        self.scope.as_ref().map_or_else(|| Ok(Scopes::none()), Strings::scopes)
+    }
+
     /// RFC 7519 §4.1.3: `aud` is there and holds one of ours. Where none is ours, any will do.
     pub(super) fn check_audience(&self, ours: &[Box<str>]) -> Result<(), Refused> {
         if ours.is_empty() {
             return Ok(());
         }
         let actual = self.audience.as_ref().ok_or(Refused::Missing("aud"))?;
-        let fits = ours.iter().any(|own| actual.iter().any(|other| **other == **own));
+        let fits = actual.as_slice().iter().any(|other| ours.iter().any(|own| **own == **other));
         if fits { Ok(()) } else { Err(Refused::Audience) }
     }
 
@@ -127,36 +132,40 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// The claim `scope`, not yet read as scopes: RFC 8693 §4.2 has one string, some issuers write an array.
-pub(super) enum ScopeClaim<'a> {
+/// One string or an array of strings: `aud` (RFC 7519 §4.1.3), and `scope`, of which RFC 8693 §4.2 has one string
+/// and some issuers write an array.
+pub(super) enum Strings<'a> {
     List(Vec<Cow<'a, str>>),
-    Text(Cow<'a, str>),
+    One(Cow<'a, str>),
 }
 
-impl<'a> ScopeClaim<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+impl<'a> Strings<'a> {
+    fn read(name: &'static &'static str, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         if !reader.is_array() {
-            return reader.string_of(&"scope").map(Self::Text);
+            return reader.string_of(name).map(Self::One);
         }
         let mut list = Vec::new();
-        reader.strings_of(&"scope", |value| list.push(value))?;
+        reader.strings_of(name, |value| list.push(value))?;
         Ok(Self::List(list))
     }
 
+    fn as_slice(&self) -> &[Cow<'a, str>] {
+        match self {
+            Self::List(list) => list,
+            Self::One(one) => std::slice::from_ref(one),
+        }
+    }
+
+    /// Read as scopes.
+    ///
     /// # Errors
     ///
-    /// When a string breaks the grammar. Of an array, each element is one value or none.
+    /// When one string breaks the grammar. Of an array, each element is one value or none.
     pub(super) fn scopes(&self) -> Result<Scopes, Malformed> {
         match self {
             Self::List(values) => Ok(Scopes::from_values(values.iter().map(|value| &**value))),
-            Self::Text(text) => Scopes::parse(text).map_err(|_| Malformed::WrongType(&"scope")),
+            Self::One(text) => Scopes::parse(text).map_err(|_| Malformed::WrongType(&"scope")),
         }
-    }
-}
-
-impl Default for ScopeClaim<'_> {
-    fn default() -> Self {
-        Self::Text(Cow::Borrowed(""))
     }
 }
 
@@ -290,7 +299,7 @@ mod tests {
 
     #[test]
     fn scopes_as_a_string_or_an_array() {
-        let scopes = |payload: &str| Claims::read(payload).unwrap().scope.scopes();
+        let scopes = |payload: &str| Claims::read(payload).unwrap().scopes();
         for payload in [r#"{"scope":"a b"}"#, r#"{"scope":["a","b"]}"#, r#"{"scope":["a","b","c d"]}"#] {
             assert_eq!(scopes(payload).unwrap().to_string(), "a b", "{payload}");
         }

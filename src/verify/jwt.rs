@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::Verify;
 use super::claims::{Claims, Window};
@@ -11,7 +12,7 @@ use super::rules::{Refused, Rules};
 use crate::credential::{Credential, Scheme};
 use crate::decisions::Decisions;
 use crate::eventual::Eventual;
-use crate::identity::{Identity, IdentityBuilder};
+use crate::identity::Identity;
 use crate::jose::{Buffers, Compact, Header, KeySet};
 use crate::rejection::Rejection;
 
@@ -142,13 +143,13 @@ fn try_verify<'v>(
     let claims = Claims::read(&payload)?;
     let verifier = choose(&claims)?;
     let inner = &*verifier.inner;
-    inner.rules.check(header, &claims)?;
+    let now = inner.rules.clock.now();
+    inner.rules.check(header, &claims, now)?;
     match inner.keys.find(header, &payload).try_now() {
         Ok(key) => {
             let (key, window) = (key?, claims.window(inner.rules.leeway));
             let identity = inner.prove(&key, compact.signing_input, signature, claims, &payload)?;
-            let identity = identity.claims_json(payload.into_owned()).build();
-            inner.remember(token, key, window, &identity);
+            inner.remember(token, key, window, &identity, now);
             if known.is_none() {
                 headers.learn(&compact, header);
             }
@@ -189,24 +190,26 @@ impl Inner {
         signature: &[u8],
         claims: Claims<'_>,
         payload: &str,
-    ) -> Result<IdentityBuilder, Rejection> {
+    ) -> Result<Identity, Rejection> {
         if !key.verify(message, signature) {
             return Err(Refused::Signature.into());
         }
-        let identity = self.rules.identify(claims, payload)?;
-        Ok(match &key.scopes {
+        // Made first, so that what every request looks at lies together behind it.
+        let text = payload.to_owned();
+        let identity = self.rules.identify(claims, payload)?.claims_json(text);
+        let identity = match &key.scopes {
             Some(scopes) => identity.scopes(scopes.clone()),
             None => identity,
-        })
+        };
+        Ok(identity.build())
     }
 
     /// An entry holds the key set that it was decided by, so that no other is taken for it.
-    fn remember(&self, token: &[u8], key: ChosenKey, window: Window, identity: &Identity) {
+    fn remember(&self, token: &[u8], key: ChosenKey, window: Window, identity: &Identity, now: SystemTime) {
         let Some(keys) = key.into_lasting_set() else { return };
         let weight = identity.weight();
         let decision = Decision { identity: identity.clone(), window, keys };
         // Judged by the clock alone: it is asked for each place of a bucket.
-        let now = self.rules.clock.now();
         self.decisions.insert(token, decision, weight, |other| !other.window.contains(now));
     }
 
@@ -220,9 +223,8 @@ impl Inner {
         let payload = compact.decode_payload(&mut buffers.payload)?;
         let signature = compact.decode_signature(&mut buffers.signature)?;
         let claims = Claims::read(&payload)?;
-        self.rules.check(&header, &claims)?;
-        let identity = self.prove(key, compact.signing_input, signature, claims, &payload)?;
-        Ok(identity.claims_json(payload.into_owned()).build())
+        self.rules.check(&header, &claims, self.rules.clock.now())?;
+        self.prove(key, compact.signing_input, signature, claims, &payload)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -61,14 +61,19 @@ pub(super) enum Refused {
 
 impl Rules {
     /// Everything that can be said before the signature is looked at.
-    pub(super) fn check(&self, header: &Header<'_>, claims: &Claims<'_>) -> Result<(), Refused> {
+    pub(super) fn check(
+        &self,
+        header: &Header<'_>,
+        claims: &Claims<'_>,
+        now: SystemTime,
+    ) -> Result<(), Refused> {
         // RFC 7519 §5.1: `typ` may be left out where only JWTs are expected.
         let typ = header.typ.as_deref().unwrap_or("JWT");
         if !self.types.iter().any(|expected| same_type(expected, typ)) {
             return Err(Refused::Type);
         }
         self.check_names(claims)?;
-        self.check_times(claims)?;
+        self.check_times(claims, unix_nanos(now))?;
         self.check_kind(claims)
     }
 
@@ -83,8 +88,7 @@ impl Rules {
         claims.check_audience(&self.audiences)
     }
 
-    fn check_times(&self, claims: &Claims<'_>) -> Result<(), Refused> {
-        let now = unix_nanos(self.clock.now());
+    fn check_times(&self, claims: &Claims<'_>, now: i128) -> Result<(), Refused> {
         match claims.expires {
             None if self.demand_expiry => return Err(Refused::Missing("exp")),
             Some(expires) if !expires.is_after(now, self.leeway) => return Err(Refused::Expired),
@@ -135,6 +139,10 @@ impl Rules {
     /// The identity that a token with a good signature proves, but for its claims.
     pub(super) fn identify(&self, claims: Claims<'_>, payload: &str) -> Result<IdentityBuilder, Refused> {
         let named = self.read_named(payload)?;
+        let scopes = match named.scopes {
+            Some(scopes) => scopes,
+            None => claims.scopes().map_err(Refused::Malformed)?,
+        };
         let subject = match named.subject {
             Some(subject) => subject,
             None => claims.subject.map(Into::into).unwrap_or_default(),
@@ -142,10 +150,6 @@ impl Rules {
         let detail = match self.detail {
             None => None,
             Some(read) => Some(read(payload).map_err(|_| Refused::Detail)?),
-        };
-        let scopes = match named.scopes {
-            Some(scopes) => scopes,
-            None => claims.scope.scopes().map_err(Refused::Malformed)?,
         };
         let mut identity = Identity::builder(subject).scopes(scopes).boxed_detail(detail);
         if let Some(issuer) = claims.issuer {

@@ -219,7 +219,7 @@ impl Endpoint {
         }
         let claims = Claims::read(answer).map_err(outage)?;
         self.check(&claims)?;
-        let scopes = claims.scope.scopes().map_err(outage)?;
+        let scopes = claims.scopes().map_err(outage)?;
         let subject = claims.subject.or(claims.client_id).unwrap_or_default();
         let mut identity = Identity::builder(subject).scopes(scopes);
         if let Some(issuer) = claims.issuer.as_deref().or(self.issuer.as_deref()) {
