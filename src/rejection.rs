@@ -218,6 +218,13 @@ impl Rejection {
         self
     }
 
+    /// The same, of a type that need not be boxed before it is shared.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn with_typed_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
     pub(crate) fn presented_as(mut self, scheme: Option<Scheme>) -> Self {
         self.presented = scheme;
         self

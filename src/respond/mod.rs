@@ -63,6 +63,7 @@
 
 mod json;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +80,8 @@ pub use self::json::{Message, Problem};
 
 /// Written when a rejection does not say: long enough not to add to an outage.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// More than one with a sentence of ours has.
+const CHALLENGE_BYTES: usize = 160;
 /// RFC 6750 §3 wants at least one parameter in each challenge.
 const DEFAULT_REALM: &str = "api";
 
@@ -178,7 +181,7 @@ impl Challenge {
         } else {
             for scheme in rejection.challenges() {
                 // What goes in is printable, so this holds; a challenge that failed is better left out.
-                if let Ok(value) = HeaderValue::from_str(&self.challenge(scheme, rejection)) {
+                if let Ok(value) = HeaderValue::try_from(self.challenge(scheme, rejection)) {
                     headers.append(WWW_AUTHENTICATE, value);
                 }
             }
@@ -187,15 +190,19 @@ impl Challenge {
     }
 
     fn challenge(&self, scheme: Scheme, rejection: &Rejection) -> String {
-        let mut challenge = format!("{scheme} realm=");
+        // Refusing must cost less than asking, so nothing is formatted that is a text already.
+        let mut challenge = String::with_capacity(CHALLENGE_BYTES);
+        challenge.push_str(scheme.name());
+        challenge.push_str(" realm=");
         push_quoted(&mut challenge, &self.realm);
         if let Some(scopes) = rejection.scopes().filter(|scopes| !scopes.is_empty()) {
             let _ = write!(challenge, ", scope=\"{scopes}\"");
         }
         if let Some(error) = rejection.kind().error_code() {
-            let _ = write!(challenge, ", error=\"{error}\"");
+            push_all(&mut challenge, [", error=\"", error, "\""]);
             if !self.terse {
-                let _ = write!(challenge, ", error_description=\"{}\"", describable(rejection.description()));
+                let description = describable(rejection.description());
+                push_all(&mut challenge, [", error_description=\"", &description, "\""]);
             }
         }
         if let Some(url) = &self.resource_metadata {
@@ -258,20 +265,26 @@ fn printable(field: &'static str, text: &str) -> Result<Arc<str>, ConfigError> {
 /// RFC 9110 §5.6.4.
 fn push_quoted(out: &mut String, text: &str) {
     out.push('"');
-    for char in text.chars() {
-        if matches!(char, '"' | '\\') {
-            out.push('\\');
+    for part in text.split_inclusive(['"', '\\']) {
+        match part.strip_suffix(['"', '\\']) {
+            Some(plain) => push_all(out, [plain, "\\", &part[plain.len()..]]),
+            None => out.push_str(part),
         }
-        out.push(char);
     }
     out.push('"');
 }
 
+fn push_all<const N: usize>(out: &mut String, parts: [&str; N]) {
+    parts.into_iter().for_each(|part| out.push_str(part));
+}
+
 /// RFC 6750 §3: `%x20-21 / %x23-5B / %x5D-7E`.
-fn describable(text: &str) -> String {
-    text.chars()
-        .map(|char| if matches!(char, ' '..='!' | '#'..='[' | ']'..='~') { char } else { '?' })
-        .collect()
+fn describable(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'!' | b'#'..=b'[' | b']'..=b'~')) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |char| if matches!(char, ' '..='!' | '#'..='[' | ']'..='~') { char } else { '?' };
+    text.chars().map(shown).collect()
 }
 
 /// The encoding of `grpc-message`: what is not printable ASCII, and `%` itself.

@@ -217,7 +217,7 @@ impl From<Malformed> for Rejection {
 
 impl From<Refused> for Rejection {
     fn from(refused: Refused) -> Self {
-        let rejection = Self::invalid_token().with_source(refused);
+        let rejection = Self::invalid_token().with_typed_source(refused);
         match refused {
             Refused::Expired => rejection.with_description("the token expired"),
             _ => rejection,
