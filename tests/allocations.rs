@@ -1,4 +1,5 @@
-//! What is allocated: nothing to attach a token that is at hand, three times for one that was seen before.
+//! What is allocated: nothing to attach a token that is at hand, nine times for one that is new, three
+//! times for one that was seen before.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -77,13 +78,14 @@ fn beyond_the_bare_service(layer: &AuthenticateLayer, authorization: &str) -> u6
 }
 
 #[test]
-fn a_token_costs_ten_allocations_and_three_when_it_was_seen() {
+fn a_token_costs_nine_allocations_and_three_when_it_was_seen() {
     let secret = "0123456789abcdef0123456789abcdef";
     let signer = JwtSigner::hmac(Algorithm::HS256, secret).unwrap();
     let keys = Keys::hmac(Algorithm::HS256, secret).unwrap();
     let rules = JwtVerifier::builder(keys).issuer("https://issuer.example").audience("orders");
     let verifier = rules.build().unwrap();
     let layer = AuthenticateLayer::new(verifier);
+    let mut fresh = Vec::new();
     for number in 0..200 {
         let lifetime = Duration::from_secs(600);
         let subject = format!("user-{number}");
@@ -92,14 +94,16 @@ fn a_token_costs_ten_allocations_and_three_when_it_was_seen() {
             .claim("tenant", "a".repeat(number))
             .claim("roles", vec!["admin", "editor"]);
         let authorization = format!("Bearer {}", signer.sign(&token).unwrap());
-        let fresh = beyond_the_bare_service(&layer, &authorization);
-        // Now and then the memory grows. The other backend allocates for each signature.
-        let most = if cfg!(feature = "aws-lc-rs") { 10 } else { 20 };
-        assert!(fresh <= most || (number > 0 && fresh <= most + 3), "{number}: {fresh}");
+        fresh.push(beyond_the_bare_service(&layer, &authorization));
         for _ in 0..3 {
             assert_eq!(beyond_the_bare_service(&layer, &authorization), 3, "what the extensions need");
         }
     }
+    // The other backend allocates for each signature.
+    let usual = if cfg!(feature = "aws-lc-rs") { 9 } else { 19 };
+    let more = fresh.iter().filter(|count| **count > usual).count();
+    assert!(more <= 3, "the first, whose header is kept, and where the memory grows: {fresh:?}");
+    assert!(fresh.iter().all(|count| *count <= usual + 8), "and not by much: {fresh:?}");
 }
 
 #[test]

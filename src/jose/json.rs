@@ -58,10 +58,10 @@ impl<'a> Reader<'a> {
         Self { text, at: 0, depth: 0, members: 0, max_members, stops, names }
     }
 
-    fn document(
-        mut self,
-        member: impl FnMut(&[u8], &mut Self) -> Result<(), Malformed>,
-    ) -> Result<(), Malformed> {
+    fn document<F>(mut self, member: F) -> Result<(), Malformed>
+    where
+        F: FnMut(&[u8], &mut Self) -> Result<(), Malformed>,
+    {
         self.skip_space();
         self.members(member)?;
         self.skip_space();
@@ -148,9 +148,9 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn elements(
+    fn elements<F: FnMut(&mut Self) -> Result<(), Malformed>>(
         &mut self,
-        mut element: impl FnMut(&mut Self) -> Result<(), Malformed>,
+        mut element: F,
     ) -> Result<(), Malformed> {
         self.open(b'[')?;
         let mut more = !self.take(b']');
@@ -177,7 +177,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
     fn colon(&mut self) -> Result<(), Malformed> {
         self.skip_space();
         self.expect(b':')?;
@@ -185,7 +184,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    #[inline]
     fn count(&mut self) -> Result<(), Malformed> {
         self.members += 1;
         if self.members > self.max_members { Err(Malformed::Many) } else { Ok(()) }
@@ -206,10 +204,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         let start = self.at + 1;
-        let stop = self.stops.next(bytes, start)?;
-        if bytes[stop] != b'"' {
-            return None;
-        }
+        let stop = self.stops.next(bytes, start).filter(|stop| bytes[*stop] == b'"')?;
         self.at = stop + 1;
         Some(start..stop)
     }
@@ -318,19 +313,16 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
         if self.take(byte) { Ok(()) } else { Err(Malformed::Json) }
     }
 
-    #[inline]
     fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
     }
 
-    #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes().get(self.at).copied()
     }
