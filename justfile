@@ -35,3 +35,7 @@ stores:
 
 bench:
     cargo bench --locked --all-features -- --test
+
+# instructions for each request against the baseline; needs valgrind
+instructions:
+    benches/instructions/run
