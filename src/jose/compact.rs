@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-use memchr::memchr_iter;
+use memchr::{memchr, memrchr};
 
 use super::base64url::{self, Buffer};
 
@@ -38,16 +38,16 @@ pub(crate) struct Compact<'a> {
 }
 
 impl<'a> Compact<'a> {
-    /// Splits at exactly two dots. Nothing is allocated, whatever the token.
+    /// Splits at the first and the last dot; one between them is found when the payload is decoded. Nothing is
+    /// allocated, whatever the token.
     pub(crate) fn split(token: &'a [u8], max_bytes: usize) -> Result<Self, Malformed> {
         if token.len() > max_bytes {
             return Err(Malformed::TooLong);
         }
-        let mut dots = memchr_iter(b'.', token);
-        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
+        let (Some(first), Some(second)) = (memchr(b'.', token), memrchr(b'.', token)) else {
             return Err(Malformed::Parts);
         };
-        if first == 0 || second + 1 == token.len() {
+        if first == 0 || first == second || second + 1 == token.len() {
             return Err(Malformed::Parts);
         }
         Ok(Self {
@@ -143,16 +143,21 @@ impl Error for Malformed {}
 
 #[cfg(test)]
 mod tests {
-    use super::{Compact, Malformed};
+    use super::{Buffer, Compact, Cow, Malformed};
 
     #[test]
     fn exactly_two_dots_atk_14_atk_20() {
         let parts = Compact::split(b"aa.bb.cc", 8).unwrap();
         assert_eq!((parts.signing_input, parts.signature), (&b"aa.bb"[..], &b"cc"[..]));
-        for bad in ["", ".", "..", "aa", "aa.bb", "aa.bb.", ".bb.cc", "a.b.c.d", "a.b.c.d.e"] {
+        for bad in ["", ".", "..", "aa", "aa.bb", "aa.bb.", ".bb.cc"] {
             assert_eq!(Compact::split(bad.as_bytes(), 100).err(), Some(Malformed::Parts), "{bad:?}");
         }
         assert_eq!(Compact::split(&[b'.'; 1 << 20], 1 << 20).err(), Some(Malformed::Parts));
+        for more in ["aa.bb.cc.dd", "aa..cc.dd", "aa.bb..dd", "aa.bb.cc.dd.ee"] {
+            let token = Compact::split(more.as_bytes(), 100).unwrap();
+            let payload = token.decode_payload(&mut Buffer::new()).map(Cow::into_owned);
+            assert_eq!(payload, Err(Malformed::Base64), "{more}");
+        }
     }
 
     #[test]

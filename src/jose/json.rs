@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::compact::Malformed;
-use super::words::{Names, Stops};
+use super::words::{Names, Stops, number};
 
 /// Deeper than any real claims set; serde_json's own guard is 128.
 const MAX_DEPTH: u8 = 32;
@@ -263,36 +263,19 @@ impl<'a> Reader<'a> {
         value.ok_or(Malformed::Json)
     }
 
-    fn number(&mut self) -> Result<&'a str, Malformed> {
-        let start = self.at;
-        self.take(b'-');
-        if !self.take(b'0') {
-            self.digits()?;
+    /// Reads a number, or fails naming the member.
+    pub(crate) fn number_of(&mut self, name: &'static &'static str) -> Result<&'a str, Malformed> {
+        if let Some(b'-' | b'0'..=b'9') = self.peek() {
+            return self.number();
         }
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        let has_exponent = self.take(b'e') || self.take(b'E');
-        if has_exponent {
-            let _ = self.take(b'+') || self.take(b'-');
-            self.digits()?;
-        }
-        let number = &self.text[start..self.at];
-        // Up to 18 characters without an exponent are in range whatever they say.
-        let small = number.len() <= 18 && !has_exponent;
-        if small || number.parse::<f64>().is_ok_and(f64::is_finite) {
-            Ok(number)
-        } else {
-            Err(Malformed::Json)
-        }
+        self.pass()?;
+        Err(Malformed::WrongType(name))
     }
 
-    fn digits(&mut self) -> Result<(), Malformed> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        if self.at == start { Err(Malformed::Json) } else { Ok(()) }
+    fn number(&mut self) -> Result<&'a str, Malformed> {
+        let number = number(self.text, self.at).ok_or(Malformed::Json)?;
+        self.at += number.len();
+        Ok(number)
     }
 
     fn literal(&mut self, word: &str) -> Result<(), Malformed> {

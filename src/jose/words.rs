@@ -1,4 +1,4 @@
-//! The names and the strings of JSON, many bytes at a time.
+//! The names, strings and numbers of JSON: where each ends, and whether a name is there twice.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -192,6 +192,30 @@ fn stops_of_part(part: &[u8; 16]) -> u16 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sixteen bits")]
     let mask = stops.move_mask() as u16;
     mask
+}
+
+/// The number that begins at `start`, if an `f64` can hold it.
+#[inline]
+pub(super) fn number(text: &str, start: usize) -> Option<&str> {
+    let bytes = &text.as_bytes()[start..];
+    let digits = |from: usize| {
+        let count = bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        (count > 0).then_some(from + count)
+    };
+    let mut end = usize::from(bytes.first() == Some(&b'-'));
+    end = if bytes.get(end) == Some(&b'0') { end + 1 } else { digits(end)? };
+    if bytes.get(end) == Some(&b'.') {
+        end = digits(end + 1)?;
+    }
+    let has_exponent = matches!(bytes.get(end), Some(b'e' | b'E'));
+    if has_exponent {
+        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+        end = digits(end + 1 + sign)?;
+    }
+    let number = &text[start..start + end];
+    // Up to 18 characters without an exponent are in range whatever they say.
+    let is_small = number.len() <= 18 && !has_exponent;
+    (is_small || number.parse::<f64>().is_ok_and(f64::is_finite)).then_some(number)
 }
 
 #[cfg(test)]

@@ -180,13 +180,15 @@ pub(super) struct NumericDate {
 
 impl NumericDate {
     fn read(name: &'static &'static str, reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        match reader.scalar()? {
-            Scalar::Number(number) => Self::parse(number).ok_or(Malformed::WrongType(name)),
-            _ => Err(Malformed::WrongType(name)),
-        }
+        Self::parse(reader.number_of(name)?).ok_or(Malformed::WrongType(name))
     }
 
     fn parse(number: &str) -> Option<Self> {
+        // Most are ten digits.
+        if number.len() <= 18 && number.bytes().all(|byte| byte.is_ascii_digit()) {
+            let seconds = number.bytes().fold(0, |seconds, digit| 10 * seconds + i64::from(digit - b'0'));
+            return Some(Self { seconds, nanos: 0 });
+        }
         if let Ok(seconds) = number.parse() {
             return Some(Self { seconds, nanos: 0 });
         }
