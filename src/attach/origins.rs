@@ -2,7 +2,6 @@ use std::fmt;
 use std::net::IpAddr;
 
 use http::Uri;
-use http::uri::{Authority, Scheme};
 
 use crate::error::ConfigError;
 
@@ -67,23 +66,25 @@ impl Origins {
 
     /// True if a request to this URI goes to one of them. A relative one goes nowhere that is known, and one
     /// with user information is not what it looks like.
+    #[inline]
     pub(super) fn contain(&self, uri: &Uri) -> bool {
-        let https = match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => true,
-            Some(scheme) if *scheme == Scheme::HTTP => false,
+        let https = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
             _ => return false,
         };
-        let Some(authority) = uri.authority().map(Authority::as_str) else { return false };
+        let Some(authority) = uri.authority() else { return false };
         // As most clients write it; taken apart only where it is written in another way.
-        if self.0.iter().any(|own| own.https == https && *own.authority == *authority) {
-            return true;
-        }
+        let as_written = |own: &Origin| own.https == https && *own.authority == *authority.as_str();
+        self.0.iter().any(as_written) || self.contain_taken_apart(uri, https)
+    }
+
+    #[cold]
+    fn contain_taken_apart(&self, uri: &Uri, https: bool) -> bool {
         let (Some(host), Some(port)) = (uri.host(), port(uri, https)) else { return false };
-        !has_user(uri)
-            && self
-                .0
-                .iter()
-                .any(|own| own.https == https && own.port == port && own.host.eq_ignore_ascii_case(host))
+        let is_it =
+            |own: &Origin| own.https == https && own.port == port && own.host.eq_ignore_ascii_case(host);
+        !has_user(uri) && self.0.iter().any(is_it)
     }
 }
 
