@@ -47,26 +47,29 @@ impl Clock for SystemClock {
     }
 }
 
-/// A shared clock, cheap to clone, that can stand in a `Debug` struct.
+/// A shared clock, cheap to clone, that can stand in a `Debug` struct: the system's, until another is given.
 #[cfg(any(feature = "client", feature = "jwt"))]
-#[derive(Clone)]
-pub(crate) struct SharedClock(Arc<dyn Clock>);
+#[derive(Clone, Default)]
+pub(crate) struct SharedClock(Option<Arc<dyn Clock>>);
 
 #[cfg(any(feature = "client", feature = "jwt"))]
 impl SharedClock {
     pub(crate) fn new(clock: impl Clock) -> Self {
-        Self(Arc::new(clock))
+        Self(Some(Arc::new(clock)))
     }
 
     pub(crate) fn now(&self) -> SystemTime {
-        self.0.now()
+        match &self.0 {
+            Some(clock) => clock.now(),
+            None => SystemClock.now(),
+        }
     }
-}
 
-#[cfg(any(feature = "client", feature = "jwt"))]
-impl Default for SharedClock {
-    fn default() -> Self {
-        Self::new(SystemClock)
+    /// True until another is given.
+    #[cfg(feature = "client")]
+    #[inline]
+    pub(crate) fn is_system(&self) -> bool {
+        self.0.is_none()
     }
 }
 
@@ -74,6 +77,46 @@ impl Default for SharedClock {
 impl fmt::Debug for SharedClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
+    }
+}
+
+/// The system's clocks as of the last tick of its timer: up to 10 ms behind, and read in 3 ns where a precise one
+/// takes 25. In nanoseconds; `None` where there are no such clocks.
+#[cfg(feature = "client")]
+pub(crate) mod coarse {
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
+
+    /// Since the Unix epoch.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    #[inline]
+    pub(crate) fn wall() -> Option<i64> {
+        read(ClockId::RealtimeCoarse)
+    }
+
+    /// Since the machine started, without the time that it was suspended.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    #[inline]
+    pub(crate) fn running() -> Option<i64> {
+        read(ClockId::MonotonicCoarse)
+    }
+
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    #[inline]
+    fn read(clock: ClockId) -> Option<i64> {
+        // Unlike the plain function, this one does not panic on a kernel without the clock.
+        let time = clock_gettime_dynamic(DynamicClockId::Known(clock)).ok()?;
+        Some(time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec))
+    }
+
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    pub(crate) fn wall() -> Option<i64> {
+        None
+    }
+
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    pub(crate) fn running() -> Option<i64> {
+        None
     }
 }
 

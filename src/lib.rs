@@ -153,6 +153,8 @@ pub mod integrations;
 pub mod issue;
 #[cfg(feature = "jwt")]
 mod jose;
+#[cfg(feature = "client")]
+mod lanes;
 #[cfg(feature = "pat")]
 pub mod limit;
 pub mod manual;

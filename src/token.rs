@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderValue;
+use http::header::InvalidHeaderValue;
 use zeroize::Zeroizing;
 
 use crate::credential::Scheme;
@@ -21,8 +23,9 @@ const SOFT_AT_MOST: Duration = Duration::from_secs(5 * 60);
 
 /// A token to send, with its header value made once.
 ///
-/// A clone costs a reference count. The bytes are overwritten when the last clone, and the last request
-/// that carries them, is gone. `Debug` shows the scheme and the expiry only.
+/// A clone costs a reference count. The bytes are overwritten when the last clone, the last request that
+/// carries them, and the last service that sent them and nothing since, are gone. `Debug` shows the scheme and
+/// the expiry only.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -41,11 +44,22 @@ const SOFT_AT_MOST: Duration = Duration::from_secs(5 * 60);
 #[derive(Clone)]
 pub struct Token(Arc<Inner>);
 
-#[derive(Clone)]
 struct Inner {
+    id: TokenId,
     scheme: Scheme,
     header: HeaderValue,
     life: Option<Life>,
+}
+
+/// What a token and its clones have in common, and no other token ever.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct TokenId(usize);
+
+impl TokenId {
+    fn next() -> Self {
+        static LAST: AtomicUsize = AtomicUsize::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -84,18 +98,16 @@ impl Token {
         header.extend_from_slice(scheme.name().as_bytes());
         header.push(b' ');
         header.extend_from_slice(bytes);
-        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(header)).map_err(|_| bad())?;
-        header.set_sensitive(true);
-        Ok(Self(Arc::new(Inner { scheme, header, life: None })))
+        let header = sensitive(header).map_err(|_| bad())?;
+        Ok(Self(Arc::new(Inner { id: TokenId::next(), scheme, header, life: None })))
     }
 
     /// The token expires this long after it was issued. The time to count from is the one before it was
     /// asked for.
     #[must_use]
     pub fn expiring(self, issued: SystemTime, lifetime: Duration) -> Self {
-        let mut inner = Arc::unwrap_or_clone(self.0);
-        inner.life = Some(Life { issued, lifetime });
-        Self(Arc::new(inner))
+        let (scheme, header, life) = (self.0.scheme, self.0.header.clone(), Some(Life { issued, lifetime }));
+        Self(Arc::new(Inner { id: TokenId::next(), scheme, header, life }))
     }
 
     /// The word in front of it.
@@ -133,7 +145,36 @@ impl Token {
     /// True if this is a clone of `other`. Two tokens of one value that were fetched apart are not the
     /// same: what was said about one does not hold for the other.
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.0.id == other.0.id
+    }
+
+    #[inline]
+    pub(crate) fn id(&self) -> TokenId {
+        self.0.id
+    }
+
+    /// The header value in bytes of its own, with a count of its own.
+    pub(crate) fn copy_header_value(&self) -> HeaderValue {
+        let copy = sensitive(Zeroizing::new(self.0.header.as_bytes().to_vec()));
+        // What stood in a header can.
+        copy.unwrap_or_else(|_| self.0.header.clone())
+    }
+}
+
+fn sensitive(bytes: Zeroizing<Vec<u8>>) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(Owner(bytes)))?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// Bytes that are wiped. `Bytes` puts its count next to this: a cache line that threads fight over has nothing
+/// of anybody else.
+#[repr(align(64))]
+struct Owner(Zeroizing<Vec<u8>>);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -59,6 +59,12 @@ async fn attaching_allocates_nothing_of_its_own() {
             tokio_test::assert_ready_ok!(tokio_test::task::spawn(fixed.call(other)).poll());
         });
         assert_eq!((kept.count_total, constant.count_total), (by_hand.count_total, by_hand.count_total));
+        let another = request();
+        let cloned = allocation_counter::measure(|| {
+            let mut clone = cached.clone();
+            tokio_test::assert_ready_ok!(tokio_test::task::spawn(clone.call(another)).poll());
+        });
+        assert_eq!(cloned.count_total, by_hand.count_total);
     }
 }
 

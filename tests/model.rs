@@ -1,14 +1,17 @@
 //! The cached source as a state machine: each state with each event, and any sequence of events.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http::{HeaderValue, Request, Response};
 use proptest::prelude::*;
 use tokio::time::{Instant, advance, sleep};
+use tower::{Layer, Service, ServiceExt};
 use tower_bearer::source::{CachedSource, TokenSource};
 use tower_bearer::test_util::ManualClock;
-use tower_bearer::{Clock, Eventual, Phase, Scheme, Token, TokenError};
+use tower_bearer::{AttachLayer, Clock, Eventual, Phase, Scheme, Token, TokenError};
 
 const LIFETIME: u64 = 3600;
 
@@ -266,8 +269,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+async fn sent(request: Request<()>) -> Result<Response<HeaderValue>, Infallible> {
+    Ok(Response::new(request.headers()["authorization"].clone()))
+}
+
 async fn play(steps: Vec<Step>) {
     let machine = Machine::new();
+    let mut service = AttachLayer::to_connection(machine.source.clone()).layer(tower::service_fn(sent));
     let mut given: Vec<Token> = Vec::new();
     let mut troubled = false;
     for step in steps {
@@ -280,6 +288,9 @@ async fn play(steps: Vec<Step>) {
                     Ok(token) => {
                         // Fetches take 100 ms, in which nothing else moves the clock.
                         assert_ne!(token.phase(machine.endpoint.clock.now()), Phase::Expired);
+                        let request = Request::new(());
+                        let attached = service.ready().await.unwrap().call(request).await.unwrap();
+                        assert_eq!(attached.body(), token.header_value(), "what is published is no other");
                         if given.last().is_none_or(|last| !last.is_same(&token)) {
                             given.push(token);
                         }

@@ -7,7 +7,7 @@ use super::grpc::AnswerGrpc;
 use super::origins::{IntoOrigins, Origins};
 use super::peek::Peek;
 use super::replay::NoReplay;
-use super::service::{Attach, Shared};
+use super::service::{Attach, Rules, Tokens};
 use crate::contract::Refusal;
 use crate::error::ConfigError;
 use crate::source::TokenSource;
@@ -16,7 +16,8 @@ use crate::source::TokenSource;
 #[derive(Clone)]
 #[must_use]
 pub struct AttachLayer<P = NoReplay, M = Plain> {
-    shared: Shared,
+    rules: Rules,
+    tokens: Tokens,
     replay: P,
     mode: M,
 }
@@ -49,34 +50,36 @@ impl AttachLayer {
     }
 
     fn new(origins: Option<Origins>, source: impl TokenSource) -> Self {
-        let shared = Shared { source: Arc::new(source), origins, replace_existing: false };
-        Self { shared, replay: NoReplay, mode: Plain }
+        let rules = Rules { origins, replace_existing: false };
+        let published = source.published();
+        let tokens = Tokens { source: Arc::new(source), published };
+        Self { rules, tokens, replay: NoReplay, mode: Plain }
     }
 }
 
 impl<P, M> AttachLayer<P, M> {
     /// Sends a request again, once, when its token was refused and `replay` can make its body again.
     pub fn retry_unauthorized<P2>(self, replay: P2) -> AttachLayer<P2, M> {
-        AttachLayer { shared: self.shared, replay, mode: self.mode }
+        AttachLayer { rules: self.rules, tokens: self.tokens, replay, mode: self.mode }
     }
 
     /// Takes the place of an `Authorization` header that is already there. Otherwise such a request passes
     /// as it is.
     pub fn replace_existing(mut self) -> Self {
-        self.shared.replace_existing = true;
+        self.rules.replace_existing = true;
         self
     }
 
     /// Also takes these answers as saying that the token is bad. Where that needs the body, the first
     /// 64 KiB of answers with such a status are read before they are passed on.
     pub fn refused_when(self, refusal: Refusal) -> AttachLayer<P, Refusal> {
-        AttachLayer { shared: self.shared, replay: self.replay, mode: refusal }
+        AttachLayer { rules: self.rules, tokens: self.tokens, replay: self.replay, mode: refusal }
     }
 
     /// Answers a gRPC request for which there is no token with the status `UNAVAILABLE`, instead of an
     /// error that generated clients would report as `UNKNOWN`.
     pub fn grpc(self) -> AttachLayer<P, Grpc> {
-        AttachLayer { shared: self.shared, replay: self.replay, mode: Grpc }
+        AttachLayer { rules: self.rules, tokens: self.tokens, replay: self.replay, mode: Grpc }
     }
 }
 
@@ -84,7 +87,7 @@ impl<S, P: Clone> Layer<S> for AttachLayer<P, Plain> {
     type Service = Attach<S, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Attach::new(inner, self.shared.clone(), self.replay.clone())
+        Attach::new(inner, self.rules.clone(), &self.tokens, &self.replay)
     }
 }
 
@@ -92,7 +95,7 @@ impl<S, P: Clone> Layer<S> for AttachLayer<P, Refusal> {
     type Service = Attach<Peek<S>, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Attach::new(Peek::new(inner, self.mode.clone()), self.shared.clone(), self.replay.clone())
+        Attach::new(Peek::new(inner, self.mode.clone()), self.rules.clone(), &self.tokens, &self.replay)
     }
 }
 
@@ -100,14 +103,14 @@ impl<S, P: Clone> Layer<S> for AttachLayer<P, Grpc> {
     type Service = AnswerGrpc<Attach<S, P>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AnswerGrpc::new(Attach::new(inner, self.shared.clone(), self.replay.clone()))
+        AnswerGrpc::new(Attach::new(inner, self.rules.clone(), &self.tokens, &self.replay))
     }
 }
 
 impl<P, M: fmt::Debug> fmt::Debug for AttachLayer<P, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AttachLayer")
-            .field("shared", &self.shared)
+            .field("rules", &self.rules)
             .field("mode", &self.mode)
             .finish_non_exhaustive()
     }

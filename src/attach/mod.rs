@@ -5,11 +5,12 @@
 //! 1. Its URI is compared with the [`Origins`] that the layer was made with: scheme, host and port. A
 //!    request to anywhere else passes as it is, without a token. So does one that has an `Authorization`
 //!    header already, unless the layer is told to [replace it](AttachLayer::replace_existing).
-//! 2. The source gives a token. If it has one at once, nothing is boxed or allocated for it. If it has
-//!    none, nothing is sent: [`AttachError::Token`].
+//! 2. A fresh token is taken where the source [published](crate::source::TokenSource::published) it; for any
+//!    other, the source is asked. If it has one at once, nothing is boxed or allocated for it, and no lock is
+//!    taken for one that was published. If it has none, nothing is sent: [`AttachError::Token`].
 //! 3. The header is set, marked sensitive, and the inner service is called, once it is ready.
 //! 4. An answer that says that the token is bad makes the source [reject](crate::source::TokenSource::reject)
-//!    that very token: a 401, gRPC's `UNAUTHENTICATED` in an answer without a body, or what
+//!    that very token, unless another took its place meanwhile: a 401, gRPC's `UNAUTHENTICATED` in an answer without a body, or what
 //!    [`refused_when`](AttachLayer::refused_when) adds.
 //! 5. If the body can be sent again ([`Replay`]) and the source has another token, the request is sent
 //!    again, once. What comes then is the answer, whatever it is. Otherwise the refusal is.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -19,6 +20,15 @@ pub trait Replay<B> {
 
     /// The same body again, if it is whole.
     fn again(&self, spare: Self::Spare) -> Option<Self::Body>;
+
+    /// The request for the first send, and what to keep of its body: [`first`](Self::first), unless there is
+    /// a way that does not take the request apart.
+    #[inline]
+    fn start(&self, request: Request<B>) -> (Request<Self::Body>, Option<Self::Spare>) {
+        let (head, body) = request.into_parts();
+        let (body, spare) = self.first(body);
+        (Request::from_parts(head, body), spare)
+    }
 }
 
 /// No request is sent twice: the default.
@@ -36,6 +46,11 @@ impl<B> Replay<B> for NoReplay {
 
     fn again(&self, (): ()) -> Option<B> {
         None
+    }
+
+    #[inline]
+    fn start(&self, request: Request<B>) -> (Request<B>, Option<()>) {
+        (request, None)
     }
 }
 

@@ -3,17 +3,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use tower_service::Service;
 
 use super::error::AttachError;
-use super::future::{Attempt, ResponseFuture, Spare};
+use super::future::{Attempt, Pending, ResponseFuture, Sent, Spare};
 use super::origins::Origins;
 use super::peek::Refused;
 use super::replay::{NoReplay, Replay};
-use crate::source::TokenSource;
+use crate::lanes::{self, Lanes};
+use crate::source::{Held, Published, TokenSource};
 use crate::token::Token;
 
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// gRPC's `UNAUTHENTICATED`.
 const GRPC_UNAUTHENTICATED: &str = "16";
 
@@ -22,26 +24,43 @@ const GRPC_UNAUTHENTICATED: &str = "16";
 pub struct Attach<S, P = NoReplay> {
     inner: S,
     gate: Arc<Gate<P>>,
+    /// What the source had at hand for the last request.
+    held: Held,
 }
 
-/// What a layer and its services share.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) source: Arc<dyn TokenSource>,
+/// Everything but the inner service: one `Arc`, since stacks are cloned for each request.
+struct Gate<P> {
+    rules: Rules,
+    /// The same for all, but for its count.
+    supply: Lanes<Arc<Supply<P>>>,
+}
+
+/// Which requests get a token.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
     /// `None`: requests without a host.
     pub(super) origins: Option<Origins>,
     pub(super) replace_existing: bool,
 }
 
-/// Everything but the inner service: one `Arc`, since stacks are cloned for each request.
-pub(super) struct Gate<P> {
-    pub(super) shared: Shared,
+/// Where the tokens come from.
+#[derive(Clone)]
+pub(super) struct Tokens {
+    pub(super) source: Arc<dyn TokenSource>,
+    pub(super) published: Option<Published>,
+}
+
+/// What a request may need once it has its answer. The count in front of it has a cache line for itself.
+#[repr(align(64))]
+pub(super) struct Supply<P> {
+    pub(super) tokens: Tokens,
     pub(super) replay: P,
 }
 
-impl<S, P> Attach<S, P> {
-    pub(super) fn new(inner: S, shared: Shared, replay: P) -> Self {
-        Self { inner, gate: Arc::new(Gate { shared, replay }) }
+impl<S, P: Clone> Attach<S, P> {
+    pub(super) fn new(inner: S, rules: Rules, tokens: &Tokens, replay: &P) -> Self {
+        let supply = || Arc::new(Supply { tokens: tokens.clone(), replay: replay.clone() });
+        Self { inner, gate: Arc::new(Gate { rules, supply: Lanes::new(supply) }), held: Held::default() }
     }
 }
 
@@ -54,47 +73,75 @@ where
     type Error = AttachError<S::Error>;
     type Future = ResponseFuture<S, P, B>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx).map_err(AttachError::Inner)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (head, body) = request.into_parts();
-        let (body, spare) = self.gate.replay.first(body);
-        if !self.gate.shared.concerns(&head.uri, &head.headers) {
-            return ResponseFuture::passing(self.inner.call(Request::from_parts(head, body)));
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let lane = lanes::number();
+        let supply = self.gate.supply.at(lane);
+        if !self.gate.rules.concern(request.uri(), request.headers()) {
+            return ResponseFuture::calling(self.inner.call(supply.replay.start(request).0), None);
         }
-        let spare = spare.map(|body| Spare { head: head.clone(), body });
-        let mut request = Request::from_parts(head, body);
-        let token = self.gate.shared.source.token();
-        let gate = Arc::clone(&self.gate);
-        match token.try_now() {
+        let published = supply.tokens.published.as_ref();
+        let Some(mut at_hand) = published.and_then(|published| published.look(&mut self.held)) else {
+            return self.ask(request);
+        };
+        let sent = Sent::Published(at_hand.id());
+        // Before the clocks are read: what a clone wrote cannot be moved on at once without waiting for it.
+        let header = at_hand.header_value(lane);
+        if !at_hand.is_fresh() {
+            return self.ask(request);
+        }
+        // Before anything moves the request, which then moves once.
+        request.headers_mut().insert(AUTHORIZATION, header);
+        let (request, spare) = supply.replay.start(request);
+        // A second send is made by a service that was polled ready for it, whichever that is.
+        let spare = spare.map(|body| Spare::new(&request, body, Some(self.inner.clone())));
+        let future = self.inner.call(request);
+        ResponseFuture::calling(future, Some(Attempt { supply: Arc::clone(supply), sent, spare }))
+    }
+}
+
+impl<S, P> Attach<S, P> {
+    /// Asks the source, which has none at hand that anybody may take.
+    #[cold]
+    fn ask<B, ResBody>(&mut self, request: Request<B>) -> ResponseFuture<S, P, B>
+    where
+        S: Service<Request<P::Body>, Response = Response<ResBody>> + Clone,
+        P: Replay<B>,
+    {
+        let supply = Arc::clone(self.gate.supply.at(lanes::number()));
+        let (mut request, spare) = supply.replay.start(request);
+        let spare = spare.map(|body| Spare::new(&request, body, None));
+        match supply.tokens.source.token().try_now() {
             Ok(Err(error)) => ResponseFuture::failed(error),
             Ok(Ok(token)) => {
                 stamp(request.headers_mut(), &token);
-                // A second send is made by a service that was polled ready for it, whichever that is.
-                let service = spare.is_some().then(|| self.inner.clone());
-                let future = self.inner.call(request);
-                ResponseFuture::calling(future, Attempt { gate, service, token, spare })
+                let spare = spare.map(|spare| spare.with_service(self.inner.clone()));
+                let sent = Sent::Own(token);
+                ResponseFuture::calling(self.inner.call(request), Some(Attempt { supply, sent, spare }))
             }
             Err(later) => {
                 // The service that was polled ready goes with the request; its clone was not.
                 let clone = self.inner.clone();
-                let ready = std::mem::replace(&mut self.inner, clone);
-                ResponseFuture::fetching(later, ready, request, gate, spare)
+                let service = std::mem::replace(&mut self.inner, clone);
+                ResponseFuture::fetching(later, Pending { service, request, supply, spare })
             }
         }
     }
 }
 
-impl Shared {
+impl Rules {
     /// True if a request like this gets a token.
-    fn concerns(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+    #[inline]
+    fn concern(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let ours = match &self.origins {
             Some(origins) => origins.contain(uri),
             None => uri.authority().is_none(),
         };
-        ours && (self.replace_existing || !headers.contains_key(AUTHORIZATION))
+        ours && (self.replace_existing || headers.is_empty() || !headers.contains_key(AUTHORIZATION))
     }
 }
 
@@ -105,27 +152,27 @@ pub(super) fn stamp(headers: &mut HeaderMap, token: &Token) {
 
 /// True if an answer says that the token is bad: 401, the gRPC status of the same meaning in an answer that
 /// is nothing but headers, or what [`Peek`](super::Peek) found.
+#[inline]
 pub(super) fn is_refusal<B>(response: &Response<B>) -> bool {
-    let headers = response.headers();
+    let (headers, extensions) = (response.headers(), response.extensions());
     response.status() == StatusCode::UNAUTHORIZED
-        || headers.get("grpc-status").is_some_and(|status| status == GRPC_UNAUTHENTICATED)
-        || response.extensions().get::<Refused>().is_some()
+        || (!headers.is_empty() && headers.get(&GRPC_STATUS).is_some_and(is_unauthenticated))
+        || (!extensions.is_empty() && is_marked(extensions))
 }
 
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("origins", &self.origins)
-            .field("replace_existing", &self.replace_existing)
-            .finish_non_exhaustive()
-    }
+fn is_unauthenticated(status: &HeaderValue) -> bool {
+    status == GRPC_UNAUTHENTICATED
+}
+
+fn is_marked(extensions: &Extensions) -> bool {
+    extensions.get::<Refused>().is_some()
 }
 
 impl<S: fmt::Debug, P> fmt::Debug for Attach<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attach")
             .field("inner", &self.inner)
-            .field("shared", &self.gate.shared)
+            .field("rules", &self.gate.rules)
             .finish_non_exhaustive()
     }
 }

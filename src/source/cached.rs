@@ -6,7 +6,8 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::TokenSource;
-use super::windows::{Moment, Stage, Windows, jitter};
+use super::published::{Current, Published, Slot};
+use super::windows::{Asked, Moment, Stage, Windows, jitter};
 use crate::clock::{Clock, SharedClock};
 use crate::error::TokenError;
 use crate::eventual::Eventual;
@@ -41,17 +42,13 @@ struct Shared<S> {
 
 #[derive(Default)]
 struct State {
-    current: Option<Current>,
+    /// Read by many who do not hold the lock, written by those who do.
+    current: Arc<Slot>,
     failure: Option<Failure>,
     /// The next token takes the place of one that was refused.
     replacing: bool,
     /// When the last such token came.
     replaced: Option<Instant>,
-}
-
-struct Current {
-    token: Token,
-    windows: Windows,
 }
 
 struct Failure {
@@ -81,7 +78,9 @@ impl<S: TokenSource> CachedSource<S> {
         }
     }
 
-    /// The clock that phases are judged by, next to the timer.
+    /// The clock that phases are judged by, next to tokio's timer. Without one it is the system's, which
+    /// [`AttachLayer`](crate::AttachLayer) reads coarsely where it can, up to 10 ms behind, and with a timer that
+    /// goes on while tokio's is paused.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = SharedClock::new(clock);
@@ -134,6 +133,11 @@ impl<S: TokenSource> TokenSource for CachedSource<S> {
             self.shared.source.reject(token);
         }
     }
+
+    fn published(&self) -> Option<Published> {
+        let slot = Arc::clone(&self.shared.lock().current);
+        Some(Published::new(slot, self.clock.clone()))
+    }
 }
 
 /// One refresh: as many tries as fit into the budget. It runs in a flight, so there is one at a time.
@@ -146,7 +150,7 @@ async fn refresh<S: TokenSource>(shared: Arc<Shared<S>>, clock: SharedClock) -> 
     }
     let deadline = Instant::now() + BUDGET;
     loop {
-        let asked = Moment::now(&clock);
+        let asked = Asked::now(&clock);
         let late = |_| Err(TokenError::transient("no token came in time"));
         match timeout_at(deadline, shared.source.token()).await.unwrap_or_else(late) {
             Ok(token) => {
@@ -181,8 +185,8 @@ impl<S> Shared<S> {
     /// The current token if it has not expired.
     fn usable(&self, clock: &SharedClock) -> Option<Token> {
         let now = Moment::now(clock);
-        let state = self.lock();
-        state.current.as_ref().filter(|own| own.windows.stage(now) < Stage::Gone).map(|own| own.token.clone())
+        let current = self.lock().current.get();
+        current.filter(|own| own.windows().stage(now) < Stage::Gone).map(|own| own.token().clone())
     }
 
     /// The source panicked, or there is no runtime. That is a failure like any other, and one for all.
@@ -207,7 +211,8 @@ impl<S> Shared<S> {
 impl State {
     fn standing(&self, now: Moment) -> Standing {
         let failure = self.failure.as_ref().filter(|failure| failure.until > Instant::now());
-        let current = self.current.as_ref().map(|own| (own.windows.stage(now), &own.token));
+        let current = self.current.get();
+        let current = current.as_ref().map(|own| (own.windows().stage(now), own.token()));
         match (current, failure) {
             (Some((Stage::Fresh, token)), _) | (Some((Stage::Soft | Stage::Hard, token)), Some(_)) => {
                 Standing::Good(token.clone())
@@ -218,10 +223,12 @@ impl State {
         }
     }
 
-    fn succeed(&mut self, token: &Token, asked: Moment) {
-        let replaced = if self.replacing { Some(Instant::now()) } else { self.replaced };
-        let current = Current { token: token.clone(), windows: Windows::new(token, asked) };
-        *self = Self { current: Some(current), failure: None, replacing: false, replaced };
+    fn succeed(&mut self, token: &Token, asked: Asked) {
+        self.current.put(Some(Current::new(token.clone(), Windows::new(token, asked))));
+        if self.replacing {
+            self.replaced = Some(Instant::now());
+        }
+        (self.failure, self.replacing) = (None, false);
     }
 
     /// Takes note of a failure; gives the time of the next try.
@@ -237,9 +244,10 @@ impl State {
     /// Drops the current token if it is the refused one, unless one took another's place just now.
     fn drop_refused(&mut self, token: &Token) -> bool {
         let cooling = self.replaced.is_some_and(|replaced| replaced.elapsed() < COOL_OFF);
-        let refused = !cooling && self.current.as_ref().is_some_and(|own| own.token.is_same(token));
+        let refused = !cooling && self.current.get().is_some_and(|own| own.token().is_same(token));
         if refused {
-            (self.current, self.replacing) = (None, true);
+            self.current.put(None);
+            self.replacing = true;
         }
         refused
     }
@@ -256,7 +264,7 @@ impl<S: fmt::Debug> fmt::Debug for CachedSource<S> {
         let state = self.shared.lock();
         f.debug_struct("CachedSource")
             .field("source", &self.shared.source)
-            .field("token", &state.current.as_ref().map(|own| &own.token))
+            .field("token", &state.current.get().as_ref().map(|own| own.token()))
             .field("failure", &state.failure.as_ref().map(|failure| &failure.error))
             .finish_non_exhaustive()
     }

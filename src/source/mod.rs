@@ -14,7 +14,8 @@
 //! 6. A refused token is dropped if it is the current one, and replaced; for 10 s after that no other is,
 //!    so that a server which refuses everything costs one fetch each 10 s.
 //! 7. Time is the wall clock's or the timer's, whichever ran further: a clock that is set back does not
-//!    prolong a token, and neither does a machine that was suspended.
+//!    prolong a token, and neither does a machine that was suspended. Where the token is published, and the
+//!    clock is the system's, Linux reads both coarsely: up to 10 ms late.
 //!
 //! # Caveat
 //!
@@ -88,6 +89,7 @@ mod answer;
 mod cached;
 mod fetched;
 mod file;
+mod published;
 mod request;
 mod rotation;
 mod static_token;
@@ -98,6 +100,8 @@ use std::sync::Arc;
 pub use self::cached::CachedSource;
 pub use self::fetched::FetchedSource;
 pub use self::file::FileSource;
+pub(crate) use self::published::Held;
+pub use self::published::Published;
 pub use self::rotation::SaveRefreshToken;
 pub use self::static_token::StaticToken;
 use crate::error::TokenError;
@@ -114,6 +118,17 @@ pub trait TokenSource: Send + Sync + 'static {
     fn reject(&self, token: &Token) {
         let _ = token;
     }
+
+    /// Where the token at hand can be read without asking, if the source keeps one: [`CachedSource`] and
+    /// [`StaticToken`] do.
+    ///
+    /// The layer that attaches tokens looks for this once, when it is made. From then on it takes the token from
+    /// there as long as that is fresh, and calls [`token`](Self::token) for any other; it calls
+    /// [`reject`](Self::reject) for a refused one that is still there. A source that goes around another may
+    /// hand out that one's, if it need not know of each token that is sent.
+    fn published(&self) -> Option<Published> {
+        None
+    }
 }
 
 impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
@@ -123,6 +138,10 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
 
     fn reject(&self, token: &Token) {
         (**self).reject(token);
+    }
+
+    fn published(&self) -> Option<Published> {
+        (**self).published()
     }
 }
 

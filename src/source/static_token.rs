@@ -1,4 +1,9 @@
+use std::sync::Arc;
+
 use super::TokenSource;
+use super::published::{Current, Published, Slot};
+use super::windows::Windows;
+use crate::clock::SharedClock;
 use crate::credential::Scheme;
 use crate::error::{ConfigError, TokenError};
 use crate::eventual::Eventual;
@@ -34,5 +39,11 @@ impl StaticToken {
 impl TokenSource for StaticToken {
     fn token(&self) -> Eventual<Result<Token, TokenError>> {
         Eventual::now(Ok(self.0.clone()))
+    }
+
+    fn published(&self) -> Option<Published> {
+        let slot = Slot::default();
+        slot.put(Some(Current::new(self.0.clone(), Windows::NONE)));
+        Some(Published::new(Arc::new(slot), SharedClock::default()))
     }
 }
