@@ -1,17 +1,16 @@
-//! What attaching a token costs. Each group ends with ratios, of rounds in turn: a slow moment hits all alike.
+//! What attaching a token costs: one at hand, one to be fetched, and from two threads.
+
+mod common;
 
 use std::convert::Infallible;
 use std::fmt::Debug;
-use std::future::{Future, ready};
+use std::future::ready;
 use std::hint::black_box;
-use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Barrier};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use criterion::measurement::{Measurement, WallTime};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group, criterion_main};
 use http::header::AUTHORIZATION;
 use http::{Request, Response, StatusCode};
 use tokio::runtime::Builder;
@@ -21,8 +20,9 @@ use tower_bearer::source::{CachedSource, StaticToken, TokenSource};
 use tower_bearer::{AttachLayer, Clock, Eventual, Scheme, SystemClock, Token, TokenError};
 use tower_http::auth::AddAuthorizationLayer;
 
-/// Requests to a batch, and services where each serves one.
-const BATCH: usize = 1024;
+use common::{BATCH, Contestant, Round, driven, measure, round, two_threads};
+
+/// Where each serves one request.
 const SERVICES: usize = 64;
 
 struct Hour;
@@ -59,78 +59,37 @@ fn bare() -> impl Service<Request<()>, Response = Response<()>, Error = Infallib
     })
 }
 
-/// A batch, made ready and taken down outside of the clock.
-type Round = Box<dyn FnMut() -> Duration + Send>;
-
-fn round<T>(
-    mut ready: impl FnMut() -> T + Send + 'static,
-    mut run: impl FnMut(&mut T) + Send + 'static,
-) -> Round {
-    Box::new(move || {
-        let mut batch = ready();
-        let start = WallTime.start();
-        run(&mut batch);
-        WallTime.end(start)
-    })
-}
-
-/// Calls by hand: there is no runtime, and nothing to wait for.
-fn driven<S>(mut service: S) -> Round
+/// As many requests as there are to a batch, none with a header.
+fn sent<S>(service: S) -> Round
 where
-    S: Service<Request<()>, Response = Response<()>, Error: Debug> + Send + 'static,
+    S: Service<Request<()>, Response = Response<()>, Error: Debug> + Clone + Send + 'static,
 {
-    let mut call = move |request| {
-        let mut context = Context::from_waker(Waker::noop());
-        assert!(service.poll_ready(&mut context).is_ready(), "the service is ready");
-        match pin!(service.call(request)).poll(&mut context) {
-            Poll::Ready(answer) => assert_eq!(answer.expect("an answer").status(), StatusCode::OK),
-            Poll::Pending => panic!("there is nothing to wait for"),
-        }
+    driven(&vec![None; BATCH], StatusCode::OK, move || service.clone())
+}
+
+/// The first is the bare service, and the second what the others are compared with.
+fn contestants<const N: usize>(all: [(&str, Round); N], most: f64) -> Vec<Contestant> {
+    let of = |(index, (name, round)): (usize, (&str, Round))| match index {
+        0 => Contestant::new(name, round),
+        1 => Contestant::new(name, round).over(0),
+        _ => Contestant::new(name, round).over(0).at_most(most, 1),
     };
-    round(|| vec![request(); BATCH], move |requests| requests.drain(..).for_each(&mut call))
-}
-
-/// The median of each, in nanoseconds, of rounds in turn. As a test, one round is enough.
-fn medians<const N: usize>(mut contestants: [&mut dyn FnMut() -> Duration; N]) -> [f64; N] {
-    let rounds = if std::env::args().any(|argument| argument == "--test") { 1 } else { 501 };
-    let mut times = [const { Vec::new() }; N];
-    (0..rounds)
-        .for_each(|_| times.iter_mut().zip(&mut contestants).for_each(|(times, round)| times.push(round())));
-    times.map(|mut times| {
-        times.sort();
-        times[rounds / 2].as_nanos() as f64
-    })
-}
-
-/// Measures each for `criterion`, then what they cost over the first, beside what the second does.
-fn measure<const N: usize>(c: &mut Criterion, group: &str, size: usize, mut contestants: [(&str, Round); N]) {
-    let mut group = c.benchmark_group(group);
-    group.throughput(Throughput::Elements(size as u64));
-    for (name, round) in &mut contestants {
-        group.bench_function(*name, |b| b.iter_custom(|rounds| (0..rounds).map(|_| round()).sum()));
-    }
-    group.finish();
-    let names = contestants.each_ref().map(|own| own.0);
-    let times = medians(contestants.each_mut().map(|(_, round)| round as _)).map(|time| time / size as f64);
-    for (name, time) in names.iter().zip(&times).skip(1) {
-        let (net, reference) = (time - times[0], times[1] - times[0]);
-        println!("{name}: {net:.1} ns over bare, {:.2} × {}", net / reference, names[1]);
-    }
+    all.into_iter().enumerate().map(of).collect()
 }
 
 fn attach(c: &mut Criterion) {
     let fixed = StaticToken::new(Scheme::Bearer, secret()).expect("a token");
     let fixed = AttachLayer::to("https://api.example", fixed).expect("an origin");
     let template = cached().layer(bare());
-    let contestants = [
-        ("bare", driven(bare())),
-        ("AddAuthorizationLayer", driven(AddAuthorizationLayer::bearer(&secret()).layer(bare()))),
-        ("static", driven(fixed.layer(bare()))),
-        ("cached", driven(cached().layer(bare()))),
-        ("cached, with a spare", driven(cached().retry_unauthorized(CloneBody).layer(bare()))),
-        ("cached, clone + call", driven(tower::service_fn(move |request| template.clone().call(request)))),
+    let all = [
+        ("bare", sent(bare())),
+        ("AddAuthorizationLayer", sent(AddAuthorizationLayer::bearer(&secret()).layer(bare()))),
+        ("static", sent(fixed.layer(bare()))),
+        ("cached", sent(cached().layer(bare()))),
+        ("cached, with a spare", sent(cached().retry_unauthorized(CloneBody).layer(bare()))),
+        ("cached, clone + call", sent(tower::service_fn(move |request| template.clone().call(request)))),
     ];
-    measure(c, "attach", BATCH, contestants);
+    measure(c, "attach", BATCH, contestants(all, 1.6));
 }
 
 /// One call on each of many services.
@@ -165,36 +124,19 @@ fn refresh(c: &mut Criterion) {
         passed.store(3400, Relaxed);
         layer.layer(bare())
     };
-    let contestants = [
+    let all = [
         ("bare", calls(bare)),
         ("at hand", calls(|| cached().layer(bare()))),
         ("refused, and another fetched", calls(refused)),
         ("stale, and its refresh begins", calls(stale)),
     ];
-    measure(c, "refresh", SERVICES, contestants);
+    measure(c, "refresh", SERVICES, contestants(all, f64::INFINITY));
 }
 
-/// How much more two threads do than one, each with a stack of its own.
-fn gain(stack: impl Fn() -> Round + Sync) -> f64 {
-    let rate = |threads: usize| -> f64 {
-        let (barrier, stack) = (Barrier::new(threads), &stack);
-        let run = || {
-            let mut round = stack();
-            1.0 / medians([&mut || (barrier.wait(), round()).1])[0]
-        };
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-            threads.into_iter().map(|thread| thread.join().expect("a rate")).sum()
-        })
-    };
-    rate(2) / rate(1)
+fn threads(_: &mut Criterion) {
+    let layer = cached();
+    two_threads("cached", || sent(bare()), || sent(layer.layer(bare())));
 }
 
-fn two_threads(_: &mut Criterion) {
-    let (layer, reference) = (cached(), gain(|| driven(bare())));
-    let gain = gain(|| driven(layer.clone().layer(bare())));
-    println!("two threads, cached: {gain:.2} × one, {:.2} × what bare gains", gain / reference);
-}
-
-criterion_group!(benches, attach, refresh, two_threads);
+criterion_group!(benches, attach, refresh, threads);
 criterion_main!(benches);

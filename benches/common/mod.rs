@@ -1,42 +1,45 @@
-//! Services polled by hand, timed in turn: what a layer costs over the bare service, and how that compares.
+//! Services polled by hand, timed in turn: what a layer costs over the bare service, beside what that is compared
+//! with. A slow moment of the machine hits all alike.
 
 #![allow(dead_code, reason = "each bench uses a part")]
 
-use std::convert::Infallible;
 use std::env;
 use std::fmt::Debug;
-use std::future::{Future, Ready, ready};
-use std::hint::black_box;
+use std::future::Future;
 use std::pin::pin;
 use std::sync::Barrier;
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use criterion::Criterion;
+use criterion::measurement::{Measurement, WallTime};
+use criterion::{Criterion, Throughput};
 use http::header::AUTHORIZATION;
 use http::{Request, Response, StatusCode};
 use tower::Service;
 
-/// Requests that are made ready at a time; tokens in turn.
+/// Requests that are made ready at a time.
 pub(crate) const BATCH: usize = 1024;
 
-/// Sends so many requests, and says how long it took. What is made ready before is not counted.
-pub(crate) type Timed = Box<dyn FnMut(u64) -> Duration + Send>;
+/// `Authorization` lines, one to a request.
+pub(crate) type Lines = Vec<Option<String>>;
+
+/// A batch, made ready and taken down outside of the clock.
+pub(crate) type Round = Box<dyn FnMut() -> Duration + Send>;
 
 /// Somebody who is timed.
 pub(crate) struct Contestant {
-    pub(crate) name: String,
+    name: String,
+    round: Round,
     /// Whose time is taken off, by place in the list.
-    pub(crate) over: Option<usize>,
-    /// With whose net time it is compared, and the most it should be of that.
-    pub(crate) aim: Option<(usize, f64)>,
-    pub(crate) timed: Timed,
+    over: Option<usize>,
+    /// With whose time it is compared, and the most that it should be of that.
+    aim: Option<(usize, f64)>,
 }
 
 impl Contestant {
-    pub(crate) fn new(name: impl Into<String>, timed: Timed) -> Self {
-        Self { name: name.into(), over: None, aim: None, timed }
+    pub(crate) fn new(name: impl Into<String>, round: Round) -> Self {
+        Self { name: name.into(), round, over: None, aim: None }
     }
 
     pub(crate) fn over(mut self, bare: usize) -> Self {
@@ -50,61 +53,53 @@ impl Contestant {
     }
 }
 
-/// A handler that answers at once, after a look at the request.
-pub(crate) fn handler(
-    look: fn(&Request<()>) -> bool,
-) -> impl Service<Request<()>, Response = Response<()>, Error = Infallible, Future: Send> + Clone + Send + 'static
-{
-    tower::service_fn(move |request: Request<()>| -> Ready<Result<Response<()>, Infallible>> {
-        let mut response = Response::new(());
-        if !black_box(look(&request)) {
-            *response.status_mut() = StatusCode::IM_A_TEAPOT;
-        }
-        ready(Ok(response))
+pub(crate) fn round<T>(
+    mut ready: impl FnMut() -> T + Send + 'static,
+    mut run: impl FnMut(&mut T) + Send + 'static,
+) -> Round {
+    Box::new(move || {
+        let mut batch = ready();
+        let start = WallTime.start();
+        run(&mut batch);
+        WallTime.end(start)
     })
 }
 
-/// A service that `make` makes anew for each batch, and the `Authorization` lines that it is sent in turn.
-pub(crate) fn timed<S>(
-    lines: &[Option<String>],
+/// One request with each of the lines, to a service that `make` makes anew for each round; all must be answered
+/// with this status.
+pub(crate) fn driven<S>(
+    lines: &Lines,
     status: StatusCode,
     mut make: impl FnMut() -> S + Send + 'static,
-) -> Timed
+) -> Round
 where
-    S: Service<Request<()>, Response = Response<()>, Error: Debug>,
+    S: Service<Request<()>, Response = Response<()>, Error: Debug> + 'static,
 {
-    let lines = lines.to_vec();
-    Box::new(move |count| {
-        let mut lines = lines.iter().cycle();
-        let mut left = usize::try_from(count).expect("not that many");
-        let mut taken = Duration::ZERO;
-        while left > 0 {
-            let size = left.min(BATCH);
-            let requests = requests(lines.by_ref().take(size));
-            let mut service = make();
-            let begin = Instant::now();
-            let answered = send(&mut service, requests, status);
-            taken += begin.elapsed();
-            assert_eq!(answered, size, "all are answered with {status}");
-            left -= size;
-        }
-        taken
-    })
+    let lines = lines.clone();
+    round(
+        move || (make(), requests(&lines)),
+        move |(service, requests)| {
+            let count = requests.len();
+            assert_eq!(send(service, requests.drain(..), status), count, "all are answered with {status}");
+        },
+    )
 }
 
-pub(crate) fn requests<'l>(lines: impl IntoIterator<Item = &'l Option<String>>) -> Vec<Request<()>> {
+pub(crate) fn requests(lines: &Lines) -> Vec<Request<()>> {
     let request = |line: &Option<String>| {
         let request = Request::get("https://api.example/orders");
-        line.iter()
-            .fold(request, |request, line| request.header(AUTHORIZATION, line))
-            .body(())
-            .expect("a request")
+        let request = line.iter().fold(request, |request, line| request.header(AUTHORIZATION, line));
+        request.body(()).expect("a request")
     };
-    lines.into_iter().map(request).collect()
+    lines.iter().map(request).collect()
 }
 
-/// How many of the requests are answered with this status.
-pub(crate) fn send<S>(service: &mut S, requests: Vec<Request<()>>, status: StatusCode) -> usize
+/// How many of the requests are answered with this status. There is no runtime, and nothing to wait for.
+pub(crate) fn send<S>(
+    service: &mut S,
+    requests: impl IntoIterator<Item = Request<()>>,
+    status: StatusCode,
+) -> usize
 where
     S: Service<Request<()>, Response = Response<()>, Error: Debug>,
 {
@@ -113,100 +108,73 @@ where
     for request in requests {
         assert!(service.poll_ready(&mut context).is_ready(), "the service is ready");
         match pin!(service.call(request)).poll(&mut context) {
-            Poll::Ready(Ok(response)) => answered += usize::from(response.status() == status),
-            other => panic!("there is nothing to wait for: {other:?}"),
+            Poll::Ready(answer) => answered += usize::from(answer.expect("an answer").status() == status),
+            Poll::Pending => panic!("there is nothing to wait for"),
         }
     }
     answered
 }
 
-/// Each on its own as Criterion does it, then all in turn for the ratios.
-pub(crate) fn group(c: &mut Criterion, name: &str, mut contestants: Vec<Contestant>) {
+/// Measures each for Criterion, then all in turn, and prints what one of `size` costs and how they compare.
+pub(crate) fn measure(c: &mut Criterion, name: &str, size: usize, mut contestants: Vec<Contestant>) {
     let mut group = c.benchmark_group(name);
+    group.throughput(Throughput::Elements(size as u64));
     for contestant in &mut contestants {
-        group.bench_function(&contestant.name, |b| b.iter_custom(|count| (contestant.timed)(count)));
+        let round = &mut contestant.round;
+        group
+            .bench_function(&contestant.name, |b| b.iter_custom(|rounds| (0..rounds).map(|_| round()).sum()));
     }
     group.finish();
-    let rounds = if is_smoke_test() { 1 } else { 101 };
-    let mut times = vec![Vec::with_capacity(rounds); contestants.len()];
-    for _ in 0..rounds {
-        for (contestant, times) in contestants.iter_mut().zip(&mut times) {
-            times.push((contestant.timed)(BATCH as u64).as_nanos() as f64 / BATCH as f64);
-        }
-    }
-    let medians: Vec<_> = times.into_iter().map(median).collect();
-    let net = |index: usize| medians[index] - contestants[index].over.map_or(0.0, |bare| medians[bare]);
-    println!("{name}, in turn, {rounds} rounds of {BATCH}:");
+    let times = medians(contestants.iter_mut().map(|own| &mut own.round).collect());
+    let net = |index: usize| {
+        let off = contestants[index].over.map_or(0.0, |bare| times[bare]);
+        (times[index] - off) / size as f64
+    };
     for (index, contestant) in contestants.iter().enumerate() {
-        let taken_off = contestant.over.map_or("", |_| " net");
-        print!("  {:34} {:9.1} ns{taken_off}", contestant.name, net(index));
+        let over = contestant.over.map_or(String::new(), |bare| format!(" over {}", contestants[bare].name));
+        print!("{}: {:.1} ns{over}", contestant.name, net(index));
         if let Some((of, most)) = contestant.aim {
-            print!(", {:.2} × {} (aim: {most})", net(index) / net(of), contestants[of].name);
+            print!(", {:.2} × {} (aim: {most} or less)", net(index) / net(of), contestants[of].name);
         }
         println!();
     }
 }
 
-/// What one thread is to do.
-pub(crate) type Work = Box<dyn FnOnce() + Send>;
-
-/// Eight batches, made ready.
-pub(crate) fn work<S>(lines: &[Option<String>], mut service: S) -> Work
-where
-    S: Service<Request<()>, Response = Response<()>, Error: Debug> + Send + 'static,
-{
-    let requests = requests(lines.iter().cycle().take(8 * BATCH));
-    Box::new(move || assert_eq!(send(&mut service, requests, StatusCode::OK), 8 * BATCH, "all come through"))
-}
-
-/// How much of twice the work two threads do in the time of one, for the layer as a part of that for the bare
-/// service. Each call of `bare` and `layered` gives the work of one thread.
-pub(crate) fn two_threads(name: &str, bare: impl Fn() -> Work, layered: impl Fn() -> Work) {
-    let rounds = if is_smoke_test() { 1 } else { 51 };
-    let scale = |make: &dyn Fn() -> Work| {
-        let alone = together(vec![make()]);
-        alone.as_secs_f64() / together(vec![make(), make()]).as_secs_f64()
-    };
-    let (mut of_bare, mut of_layered) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        of_bare.push(scale(&bare));
-        of_layered.push(scale(&layered));
-    }
-    let (bare, layered) = (median(of_bare), median(of_layered));
+/// How much more two threads do than one, for a layer as a part of that for the bare service; each thread has a
+/// stack of its own.
+pub(crate) fn two_threads(name: &str, bare: impl Fn() -> Round + Sync, layered: impl Fn() -> Round + Sync) {
+    let (bare, layered) = (gain(bare), gain(layered));
     println!(
-        "{name}, two threads: {layered:.2} of twice the work in the time, the bare service {bare:.2}; \
-         {:.2} of it (aim: 0.9 or more)",
+        "two threads, {name}: {layered:.2} × one, {:.2} × what bare gains (aim: 0.9 or more)",
         layered / bare
     );
 }
 
-/// From the first one that begins to the last one that ends.
-fn together(work: Vec<Work>) -> Duration {
-    let barrier = Barrier::new(work.len());
-    let spans: Vec<_> = thread::scope(|scope| {
-        let run = |work: Work| {
-            let barrier = &barrier;
-            scope.spawn(move || {
-                barrier.wait();
-                let begin = Instant::now();
-                work();
-                (begin, Instant::now())
-            })
+fn gain(stack: impl Fn() -> Round + Sync) -> f64 {
+    let rate = |threads: usize| -> f64 {
+        let (barrier, stack) = (Barrier::new(threads), &stack);
+        let run = || {
+            let mut round = stack();
+            1.0 / medians(vec![|| (barrier.wait(), round()).1])[0]
         };
-        let threads: Vec<_> = work.into_iter().map(run).collect();
-        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
-    });
-    let begin = spans.iter().map(|span| span.0).min().expect("a thread");
-    let end = spans.iter().map(|span| span.1).max().expect("a thread");
-    end - begin
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a rate")).sum()
+        })
+    };
+    rate(2) / rate(1)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// `cargo bench -- --test`: each once.
-pub(crate) fn is_smoke_test() -> bool {
-    env::args().any(|argument| argument == "--test")
+/// The median of each, in nanoseconds, of rounds in turn. As a test, one round is enough.
+fn medians(mut contestants: Vec<impl FnMut() -> Duration>) -> Vec<f64> {
+    let rounds = if env::args().any(|argument| argument == "--test") { 1 } else { 201 };
+    let mut times = vec![Vec::with_capacity(rounds); contestants.len()];
+    for _ in 0..rounds {
+        times.iter_mut().zip(&mut contestants).for_each(|(times, round)| times.push(round()));
+    }
+    let median = |mut times: Vec<Duration>| {
+        times.sort();
+        times[rounds / 2].as_nanos() as f64
+    };
+    times.into_iter().map(median).collect()
 }

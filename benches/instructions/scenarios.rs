@@ -27,9 +27,10 @@ use tower_bearer::{
 pub(crate) const REQUESTS: usize = 512;
 
 type Batch = Box<dyn FnMut() -> usize>;
+type Scenario = (&'static str, fn() -> Batch);
 
 /// The names are those of the baseline.
-pub(crate) const SCENARIOS: [(&str, fn() -> Batch); 11] = [
+pub(crate) const SCENARIOS: [Scenario; 11] = [
     ("in-bare", || through(requests(&bearer(0..REQUESTS)), service())),
     ("signature", signature),
     ("in-fresh", fresh),
