@@ -184,12 +184,7 @@ impl NumericDate {
     }
 
     fn parse(number: &str) -> Option<Self> {
-        // Most are ten digits.
-        if number.len() <= 18 && number.bytes().all(|byte| byte.is_ascii_digit()) {
-            let seconds = number.bytes().fold(0, |seconds, digit| 10 * seconds + i64::from(digit - b'0'));
-            return Some(Self { seconds, nanos: 0 });
-        }
-        if let Ok(seconds) = number.parse() {
+        if let Some(seconds) = few_digits(number).or_else(|| number.parse().ok()) {
             return Some(Self { seconds, nanos: 0 });
         }
         let seconds = number.parse::<f64>().ok().filter(|seconds| seconds.is_finite())?;
@@ -222,6 +217,12 @@ impl NumericDate {
             if self.seconds < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
         whole?.checked_add(Duration::from_nanos(u64::from(self.nanos)))
     }
+}
+
+/// Most dates are ten digits and nothing else.
+fn few_digits(number: &str) -> Option<i64> {
+    let digit = |value, byte: u8| byte.is_ascii_digit().then(|| 10 * value + i64::from(byte - b'0'));
+    if number.len() <= 18 { number.bytes().try_fold(0, digit) } else { None }
 }
 
 fn nanos(duration: Duration) -> i128 {

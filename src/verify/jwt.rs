@@ -148,7 +148,7 @@ fn try_verify<'v>(
     match inner.keys.find(header, &payload).try_now() {
         Ok(key) => {
             let (key, window) = (key?, claims.window(inner.rules.leeway));
-            let identity = inner.prove(&key, compact.signing_input, signature, claims, &payload)?;
+            let identity = inner.prove(&key, compact.signing_input, signature, &claims, &payload)?;
             inner.remember(token, key, window, &identity, now);
             if known.is_none() {
                 headers.learn(&compact, header);
@@ -188,7 +188,7 @@ impl Inner {
         key: &ChosenKey,
         message: &[u8],
         signature: &[u8],
-        claims: Claims<'_>,
+        claims: &Claims<'_>,
         payload: &str,
     ) -> Result<Identity, Rejection> {
         if !key.verify(message, signature) {
@@ -224,7 +224,7 @@ impl Inner {
         let signature = compact.decode_signature(&mut buffers.signature)?;
         let claims = Claims::read(&payload)?;
         self.rules.check(&header, &claims, self.rules.clock.now())?;
-        self.prove(key, compact.signing_input, signature, claims, &payload)
+        self.prove(key, compact.signing_input, signature, &claims, &payload)
     }
 }
 

@@ -137,7 +137,7 @@ impl Rules {
     }
 
     /// The identity that a token with a good signature proves, but for its claims.
-    pub(super) fn identify(&self, claims: Claims<'_>, payload: &str) -> Result<IdentityBuilder, Refused> {
+    pub(super) fn identify(&self, claims: &Claims<'_>, payload: &str) -> Result<IdentityBuilder, Refused> {
         let named = self.read_named(payload)?;
         let scopes = match named.scopes {
             Some(scopes) => scopes,
@@ -145,14 +145,14 @@ impl Rules {
         };
         let subject = match named.subject {
             Some(subject) => subject,
-            None => claims.subject.map(Into::into).unwrap_or_default(),
+            None => claims.subject.as_deref().unwrap_or_default().to_owned(),
         };
         let detail = match self.detail {
             None => None,
             Some(read) => Some(read(payload).map_err(|_| Refused::Detail)?),
         };
         let mut identity = Identity::builder(subject).scopes(scopes).boxed_detail(detail);
-        if let Some(issuer) = claims.issuer {
+        if let Some(issuer) = claims.issuer.as_deref() {
             let known = self.issuer.as_ref().filter(|known| ***known == *issuer).cloned();
             identity = identity.issuer(known.unwrap_or_else(|| issuer.into()));
         }
