@@ -8,7 +8,7 @@
 //!    401, or passes where the layer is [`optional`](AuthenticateLayer::optional); two or a malformed
 //!    one is a 400, optional or not.
 //! 3. A scheme that the verifier does not speak is a bare 401. A token beside an `access_token` in the
-//!    query is a 400 (RFC 6750 §2), one that is too long an invalid token.
+//!    query is a 400 (RFC 6750 §2), one that is too long an invalid token, whatever is in it.
 //! 4. The verifier decides. If it answers at once, nothing is boxed, cloned or allocated for the
 //!    future.
 //! 5. Accepted: the identity goes into the extensions and the inner service is called, the very one
