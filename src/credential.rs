@@ -32,7 +32,9 @@ impl Scheme {
     /// What stands behind this scheme's name and one or more spaces, if that begins the line.
     fn token_in(self, line: &[u8]) -> Option<(Self, &[u8])> {
         let (name, mut rest) = line.split_at_checked(self.name().len())?;
-        if !name.eq_ignore_ascii_case(self.name().as_bytes()) || rest.first() != Some(&b' ') {
+        // As most write it, or in another case.
+        let own = self.name().as_bytes();
+        if !(name == own || name.eq_ignore_ascii_case(own)) || rest.first() != Some(&b' ') {
             return None;
         }
         while let [b' ', behind @ ..] = rest {
@@ -243,7 +245,7 @@ fn check_lines(headers: &HeaderMap) -> Result<(), Rejection> {
     if has_several(headers) && headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return Err(malformed("more than one Authorization header"));
     }
-    if headers.contains_key(CONNECTION) && is_hop_by_hop(headers) {
+    if headers.keys_len() > 1 && headers.contains_key(CONNECTION) && is_hop_by_hop(headers) {
         return Err(malformed("the Connection header names Authorization"));
     }
     Ok(())
