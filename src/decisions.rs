@@ -6,41 +6,45 @@
 //! 3. Entries and bytes are bounded. What is full forgets something; what is lost is asked for again.
 //! 4. Whether an entry still counts is the reader's question, at each look.
 //!
-//! A table has buckets of eight places. It begins small, and grows when one is full.
+//! A table has buckets of eight places. It begins small, and another of twice the size takes over when a bucket
+//! is full: what is looked at in turn lies close together.
 
 use std::array;
 use std::fmt;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-
-use arc_swap::{ArcSwap, ArcSwapOption};
-use foldhash::fast::RandomState;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use arc_swap::ArcSwapOption;
+use foldhash::fast::RandomState;
 use zeroize::Zeroizing;
 
 const WAYS: usize = 8;
 /// 96 bits of a signature in base64url.
 const HASHED_BYTES: usize = 16;
-/// 1,024 places: 80 KiB.
+/// 1,024 places: 10 KiB.
 const FIRST_BUCKETS: usize = 128;
+/// The last table has half a million buckets: 40 MiB.
+const TABLES: usize = 13;
 /// How many buckets are looked through for something to forget, for one entry that is too much.
 const MAX_SWEEP: usize = 64;
 
 pub(crate) struct Decisions<V> {
     hasher: RandomState,
-    table: ArcSwap<Table<V>>,
+    /// Those before the current one are empty.
+    tables: [OnceLock<Table<V>>; TABLES],
+    current: AtomicUsize,
     growing: Mutex<()>,
+    entries: AtomicUsize,
+    bytes: AtomicUsize,
     /// Where the last sweep ended.
     hand: AtomicUsize,
     max_entries: usize,
     max_bytes: usize,
 }
 
-struct Table<V> {
-    buckets: Box<[Bucket<V>]>,
-    entries: AtomicUsize,
-    bytes: AtomicUsize,
-}
+/// The number of buckets is a power of two.
+struct Table<V>(Box<[Bucket<V>]>);
 
 struct Bucket<V> {
     /// A few bits of the hash for each place, so that one look tells which to read. Zero for an empty one.
@@ -58,17 +62,13 @@ struct Entry<V> {
 impl<V> Decisions<V> {
     /// With zero of either, nothing is remembered.
     pub(crate) fn new(max_entries: usize, max_bytes: usize) -> Self {
-        let first = match max_entries.min(max_bytes) {
-            0 => 0,
-            _ => max_entries
-                .div_ceil(2)
-                .checked_next_power_of_two()
-                .map_or(FIRST_BUCKETS, |few| few.min(FIRST_BUCKETS)),
-        };
         Self {
             hasher: RandomState::default(),
-            table: ArcSwap::from_pointee(Table::new(first)),
+            tables: [const { OnceLock::new() }; TABLES],
+            current: AtomicUsize::new(0),
             growing: Mutex::new(()),
+            entries: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
             hand: AtomicUsize::new(0),
             max_entries,
             max_bytes,
@@ -77,17 +77,13 @@ impl<V> Decisions<V> {
 
     /// What `read` makes of the entry of this token, if there is one.
     pub(crate) fn get<R>(&self, token: &[u8], read: impl FnOnce(&V) -> Option<R>) -> Option<R> {
-        let table = self.table.load();
-        if table.entries.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
+        let table = self.tables[self.current.load(Ordering::Acquire)].get()?;
         let hash = self.hash(token);
-        let bucket = table.bucket(hash)?;
+        let bucket = table.bucket(hash);
         for (place, tag) in bucket.places.iter().zip(&bucket.tags) {
             if tag.load(Ordering::Relaxed) == tag_of(hash)
                 && let Some(entry) = &*place.load()
-                && entry.hash == hash
-                && **entry.token == *token
+                && entry.is_of(hash, token)
             {
                 return read(&entry.value);
             }
@@ -104,28 +100,38 @@ impl<V> Decisions<V> {
         }
         let hash = self.hash(token);
         let entry = Arc::new(Entry { hash, token: Zeroizing::new(token.into()), value, weight });
-        let mut table = self.table.load();
-        let Some(mut bucket) = table.bucket(hash) else { return };
+        let mut index = self.current.load(Ordering::SeqCst);
+        let mut bucket = self.table(index).bucket(hash);
         let mut place = bucket.place_for(hash, token, &is_void);
-        if place.is_none() && self.may_grow(&table) {
-            self.grow(&table);
-            table = self.table.load();
-            let Some(other) = table.bucket(hash) else { return };
-            bucket = other;
+        if place.is_none() && self.may_grow(index) {
+            self.grow(index);
+            index = self.current.load(Ordering::SeqCst);
+            bucket = self.table(index).bucket(hash);
             place = bucket.place_for(hash, token, &is_void);
         }
         // Of those that are good, any: by bits that neither the bucket nor the tag is chosen by.
-        table.put(bucket, place.unwrap_or((hash >> 40) as usize % WAYS), Some(entry));
-        if self.is_over(&table) {
-            self.sweep(&table);
+        let place = place.unwrap_or((hash >> 40) as usize % WAYS);
+        self.put(bucket, place, Some(entry));
+        if self.current.load(Ordering::SeqCst) != index {
+            // Another table took over meanwhile, and nobody will look here.
+            self.put(bucket, place, None);
         }
+        if self.is_over() {
+            self.sweep();
+        }
+    }
+
+    fn table(&self, index: usize) -> &Table<V> {
+        self.tables[index].get_or_init(|| Table::new(FIRST_BUCKETS << index))
     }
 
     /// Where buckets are crowded by chance, and not because the table is small for what is in it, more of them
     /// would not help for long.
-    fn may_grow(&self, table: &Table<V>) -> bool {
-        let places = table.buckets.len() * WAYS;
-        places < self.max_entries.saturating_mul(8) && table.entries.load(Ordering::Relaxed) > places / 16
+    fn may_grow(&self, index: usize) -> bool {
+        let places = (FIRST_BUCKETS << index) * WAYS;
+        index + 1 < TABLES
+            && places < self.max_entries.saturating_mul(8)
+            && self.entries.load(Ordering::Relaxed) > places / 16
     }
 
     /// Good signatures of two contents differ, so the rest need not be looked at to spread them.
@@ -134,77 +140,91 @@ impl<V> Decisions<V> {
         tail.map_or_else(|| self.hasher.hash_one(token), |tail| self.hasher.hash_one(tail))
     }
 
-    fn is_over(&self, table: &Table<V>) -> bool {
-        table.entries.load(Ordering::Relaxed) > self.max_entries
-            || table.bytes.load(Ordering::Relaxed) > self.max_bytes
-    }
-
-    /// Forgets something, bucket after bucket, until the bounds hold again.
-    fn sweep(&self, table: &Table<V>) {
-        for _ in 0..MAX_SWEEP {
-            let bucket = &table.buckets[self.hand.fetch_add(1, Ordering::Relaxed) % table.buckets.len()];
-            for place in 0..WAYS {
-                if !self.is_over(table) {
-                    return;
-                }
-                if bucket.tags[place].load(Ordering::Relaxed) != 0 {
-                    table.put(bucket, place, None);
-                }
-            }
-        }
-    }
-
-    /// Twice as many places, with what is in the old ones. What another puts there meanwhile may be lost.
-    fn grow(&self, old: &Table<V>) {
-        let Ok(_alone) = self.growing.try_lock() else { return };
-        if self.table.load().buckets.len() != old.buckets.len() {
-            return;
-        }
-        let mut buckets: Vec<_> = (0..old.buckets.len() * 2).map(|_| [const { None }; WAYS]).collect();
-        let taken = |(tag, place): (&AtomicU16, &ArcSwapOption<Entry<V>>)| {
-            (tag.load(Ordering::Relaxed) != 0).then(|| place.load_full()).flatten()
-        };
-        for bucket in &old.buckets {
-            for entry in bucket.tags.iter().zip(&bucket.places).filter_map(taken) {
-                let bucket = &mut buckets[index(entry.hash, old.buckets.len() * 2)];
-                if let Some(place) = bucket.iter_mut().find(|place| place.is_none()) {
-                    *place = Some(entry);
-                }
-            }
-        }
-        self.table.store(Arc::new(Table::of(buckets)));
-    }
-}
-
-impl<V> Table<V> {
-    fn new(buckets: usize) -> Self {
-        Self::of((0..buckets).map(|_| [const { None }; WAYS]).collect())
-    }
-
-    fn of(buckets: Vec<[Option<Arc<Entry<V>>>; WAYS]>) -> Self {
-        let entries = || buckets.iter().flatten().flatten();
-        Self {
-            entries: AtomicUsize::new(entries().count()),
-            bytes: AtomicUsize::new(entries().map(|entry| entry.weight).sum()),
-            buckets: buckets.into_iter().map(Bucket::of).collect(),
-        }
-    }
-
     fn put(&self, bucket: &Bucket<V>, place: usize, entry: Option<Arc<Entry<V>>>) {
-        bucket.tags[place].store(entry.as_ref().map_or(0, |entry| tag_of(entry.hash)), Ordering::Relaxed);
+        let tag = entry.as_ref().map_or(0, |entry| tag_of(entry.hash));
         if let Some(entry) = &entry {
             self.entries.fetch_add(1, Ordering::Relaxed);
             self.bytes.fetch_add(entry.weight, Ordering::Relaxed);
         }
         if let Some(old) = bucket.places[place].swap(entry) {
-            self.entries.fetch_sub(1, Ordering::Relaxed);
-            self.bytes.fetch_sub(old.weight, Ordering::Relaxed);
+            self.forgot(&old);
+        }
+        bucket.tags[place].store(tag, Ordering::Relaxed);
+    }
+
+    fn forgot(&self, entry: &Entry<V>) {
+        self.entries.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(entry.weight, Ordering::Relaxed);
+    }
+
+    fn is_over(&self) -> bool {
+        self.entries.load(Ordering::Relaxed) > self.max_entries
+            || self.bytes.load(Ordering::Relaxed) > self.max_bytes
+    }
+
+    /// Forgets something, bucket after bucket, until the bounds hold again.
+    fn sweep(&self) {
+        let buckets = &self.table(self.current.load(Ordering::SeqCst)).0;
+        for _ in 0..MAX_SWEEP {
+            let bucket = &buckets[self.hand.fetch_add(1, Ordering::Relaxed) % buckets.len()];
+            for place in 0..WAYS {
+                if !self.is_over() {
+                    return;
+                }
+                if bucket.tags[place].load(Ordering::Relaxed) != 0 {
+                    self.put(bucket, place, None);
+                }
+            }
         }
     }
 
-    /// `None` where nothing is ever remembered.
-    fn bucket(&self, hash: u64) -> Option<&Bucket<V>> {
-        self.buckets.get(index(hash, self.buckets.len()))
+    /// Moves all to a table of twice the size.
+    fn grow(&self, index: usize) {
+        let Ok(_alone) = self.growing.try_lock() else { return };
+        if self.current.load(Ordering::SeqCst) != index {
+            return;
+        }
+        let old = self.table(index);
+        let mut buckets: Vec<_> = (0..old.0.len() * 2).map(|_| [const { None }; WAYS]).collect();
+        let mask = buckets.len() as u64 - 1;
+        for entry in old.take(|tag, _| tag != 0) {
+            #[expect(clippy::cast_possible_truncation, reason = "masked by a length")]
+            let bucket = &mut buckets[(entry.hash & mask) as usize];
+            match bucket.iter_mut().find(|place| place.is_none()) {
+                Some(place) => *place = Some(entry),
+                None => self.forgot(&entry),
+            }
+        }
+        // Only who grows makes another than the first, and nobody does so twice.
+        let _ = self.tables[index + 1].set(Table(buckets.into_iter().map(Bucket::of).collect()));
+        self.current.store(index + 1, Ordering::SeqCst);
+        // What came into the old one since it was emptied, with its tag or without it yet; what still comes is
+        // taken back by whoever puts it.
+        old.take(|_, place| place.load().is_some()).for_each(|entry| self.forgot(&entry));
+    }
+}
+
+impl<V> Table<V> {
+    fn new(buckets: usize) -> Self {
+        Self((0..buckets).map(|_| Bucket::of([const { None }; WAYS])).collect())
+    }
+
+    fn bucket(&self, hash: u64) -> &Bucket<V> {
+        // The tag has the bits at the other end.
+        #[expect(clippy::cast_possible_truncation, reason = "masked by a length")]
+        let index = hash as usize & (self.0.len() - 1);
+        &self.0[index]
+    }
+
+    /// Empties the places that are said to be taken.
+    fn take(
+        &self,
+        is_taken: impl Fn(u16, &ArcSwapOption<Entry<V>>) -> bool,
+    ) -> impl Iterator<Item = Arc<Entry<V>>> {
+        let places = self.0.iter().flat_map(|bucket| bucket.tags.iter().zip(&bucket.places));
+        places.filter_map(move |(tag, place)| {
+            is_taken(tag.load(Ordering::Relaxed), place).then(|| place.swap(None)).flatten()
+        })
     }
 }
 
@@ -219,23 +239,22 @@ impl<V> Bucket<V> {
 
     /// The place of this very token, or an empty one, or that of an entry that is void.
     fn place_for(&self, hash: u64, token: &[u8], is_void: &impl Fn(&V) -> bool) -> Option<usize> {
-        let tags = || self.tags.iter().map(|tag| tag.load(Ordering::Relaxed)).enumerate();
+        let tags = || self.tags.iter().map(|tag| tag.load(Ordering::Relaxed));
         let holds = |index: usize, test: &dyn Fn(&Entry<V>) -> bool| {
             self.places[index].load().as_ref().is_some_and(|entry| test(entry))
         };
-        let same = |entry: &Entry<V>| entry.hash == hash && **entry.token == *token;
-        let own = tags().find(|(index, tag)| *tag == tag_of(hash) && holds(*index, &same));
-        let empty = || tags().find(|(_, tag)| *tag == 0);
-        let void = || tags().find(|(index, _)| holds(*index, &|entry| is_void(&entry.value)));
-        own.or_else(empty).or_else(void).map(|(index, _)| index)
+        let own = tags()
+            .enumerate()
+            .position(|(index, tag)| tag == tag_of(hash) && holds(index, &|entry| entry.is_of(hash, token)));
+        let void = || (0..WAYS).find(|index| holds(*index, &|entry| is_void(&entry.value)));
+        own.or_else(|| tags().position(|tag| tag == 0)).or_else(void)
     }
 }
 
-/// Of so many buckets, a power of two. The tag has the bits at the other end.
-const fn index(hash: u64, buckets: usize) -> usize {
-    #[expect(clippy::cast_possible_truncation, reason = "masked by a length")]
-    let index = hash as usize & buckets.wrapping_sub(1);
-    index
+impl<V> Entry<V> {
+    fn is_of(&self, hash: u64, token: &[u8]) -> bool {
+        self.hash == hash && **self.token == *token
+    }
 }
 
 /// Never zero: that is an empty place.
@@ -245,10 +264,9 @@ const fn tag_of(hash: u64) -> u16 {
 
 impl<V> fmt::Debug for Decisions<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = self.table.load();
         f.debug_struct("Decisions")
-            .field("entries", &table.entries.load(Ordering::Relaxed))
-            .field("bytes", &table.bytes.load(Ordering::Relaxed))
+            .field("entries", &self.entries.load(Ordering::Relaxed))
+            .field("bytes", &self.bytes.load(Ordering::Relaxed))
             .finish_non_exhaustive()
     }
 }
@@ -280,7 +298,7 @@ mod tests {
     fn what_was_put_in_is_found_and_nothing_else() {
         let decisions = Decisions::new(100_000, usize::MAX);
         fill(&decisions, 0..20_000);
-        // It grows before it forgets; now and then nine of a crowd stay together when it does.
+        // It grows before it forgets; now and then eight of a crowd stay together when it does.
         assert!(found(&decisions, 0..20_000) >= 19_990);
         assert_eq!(found(&decisions, 20_000..21_000), 0);
         let value = decisions.get(&token(7), |value| (*value != 7).then_some(()));
@@ -308,9 +326,8 @@ mod tests {
             let decisions = Decisions::new(max_entries, max_bytes);
             for number in 0..20_000 {
                 decisions.insert(&token(number), number, 100, |_| false);
-                let table = decisions.table.load();
-                assert!(table.entries.load(Ordering::Relaxed) <= max_entries);
-                assert!(table.bytes.load(Ordering::Relaxed) <= max_bytes);
+                assert!(decisions.entries.load(Ordering::Relaxed) <= max_entries);
+                assert!(decisions.bytes.load(Ordering::Relaxed) <= max_bytes);
             }
             assert!(found(&decisions, 0..20_000) > 500, "and it goes on remembering");
         }
@@ -331,7 +348,7 @@ mod tests {
         for value in 0..10 {
             decisions.insert(&token(1), value, 100, |_| false);
         }
-        assert_eq!(decisions.table.load().entries.load(Ordering::Relaxed), 1);
+        assert_eq!(decisions.entries.load(Ordering::Relaxed), 1);
         assert_eq!(decisions.get(&token(1), |value| Some(*value)), Some(9));
     }
 
@@ -351,14 +368,11 @@ mod tests {
                 });
             }
         });
-        let table = decisions.table.load();
-        let held: usize = table
-            .buckets
-            .iter()
-            .flat_map(|bucket| &bucket.places)
-            .filter(|place| place.load().is_some())
-            .count();
-        assert_eq!(table.entries.load(Ordering::Relaxed), held, "all is counted");
+        let buckets = || decisions.tables.iter().filter_map(|table| table.get()).flat_map(|table| &table.0);
+        let held = || buckets().flat_map(|bucket| &bucket.places).filter_map(|place| place.load_full());
+        assert_eq!(decisions.entries.load(Ordering::Relaxed), held().count(), "all is counted");
+        let bytes: usize = held().map(|entry| entry.weight).sum();
+        assert_eq!(decisions.bytes.load(Ordering::Relaxed), bytes, "and weighed");
     }
 
     proptest! {
