@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{AUDIENCE, HEADER, ISSUER, NOW, SECRET, good_claims, raw, reason};
+use common::{AUDIENCE, HEADER, ISSUER, NOW, SECRET, claims_with, good_claims, raw, raw_with, reason, rules};
 use http::{Request, Response};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -308,4 +308,28 @@ async fn what_is_refused_is_not_remembered() {
     assert_eq!(ask_bytes(&token).unwrap().subject(), "user-1");
     assert_eq!(ask_bytes(&forged).unwrap_err().kind(), RejectionKind::InvalidToken);
     assert_eq!(ask_bytes(&format!("{token}!")).unwrap_err().kind(), RejectionKind::MalformedCredential);
+}
+
+#[test]
+fn what_a_clone_remembers_elsewhere_is_not_recalled_for_another_issuer_atk_38() {
+    let other = b"fedcba9876543210fedcba9876543210";
+    let nameless = JwtVerifier::builder(Keys::hmac(Algorithm::HS256, &other[..]).unwrap())
+        .insecure_any_issuer()
+        .audience(AUDIENCE)
+        .with_clock(ManualClock::at(NOW))
+        .build()
+        .unwrap();
+    let issuers =
+        Issuers::new([rules().build().unwrap()]).unwrap().or_without_issuer(nameless.clone()).unwrap();
+    let ask = |verifier: &dyn Verify, token: &str| {
+        verifier.verify_bytes(Scheme::Bearer, token.as_bytes()).try_now().unwrap().is_ok()
+    };
+    for issuer in [ISSUER, "https://unknown.example"] {
+        let token = raw_with(other, HEADER, &claims_with("iss", Some(issuer.into())));
+        assert!(!ask(&issuers, &token));
+        assert!(ask(&nameless, &token) && ask(&nameless, &token), "it takes any issuer by itself");
+        assert!(!ask(&issuers, &token), "{issuer} does not vouch for it");
+    }
+    let token = raw_with(other, HEADER, &claims_with("iss", None));
+    assert!(ask(&issuers, &token) && ask(&issuers, &token), "this one is sent to it");
 }

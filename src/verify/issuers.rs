@@ -86,10 +86,16 @@ impl Issuers {
 }
 
 impl Issuers {
+    /// Of each issuer's verifier, since the token says only when it is read whose it is. The one without an
+    /// issuer may be used elsewhere too, and remember tokens that are not sent to it here.
+    fn recall(&self, token: &[u8]) -> Option<Identity> {
+        let nameless =
+            || self.nameless.as_ref()?.recall(token).filter(|identity| identity.issuer().is_none());
+        self.verifiers.iter().find_map(|verifier| verifier.recall(token)).or_else(nameless)
+    }
+
     fn judge(&self, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
-        // Each issuer's verifier is asked, since the token says only when it is read whose it is.
-        let mut all = self.verifiers.iter().chain(&self.nameless);
-        if let Some(identity) = all.find_map(|verifier| verifier.recall(token)) {
+        if let Some(identity) = self.recall(token) {
             return Eventual::now(Ok(identity));
         }
         verify_with(token, self.max_token_bytes, &self.headers, |claims| {
