@@ -11,7 +11,7 @@ use serde_json::json;
 use tower::{Layer, Service, ServiceExt};
 use tower_bearer::authenticate::{Authenticate, HttpsOnly};
 use tower_bearer::require::{RequireLayer, scope};
-use tower_bearer::verify::{Issuers, JwtVerifier, Keys, Schemes, Verify};
+use tower_bearer::verify::{Issuers, JwtVerifier, Keys, Schemes, Verify, verify_fn};
 use tower_bearer::{
     Algorithm, AuthenticateLayer, Credential, Eventual, Identity, Rejection, RejectionKind, Scheme, Scopes,
 };
@@ -274,6 +274,17 @@ async fn a_token_that_is_too_long_is_not_judged_atk_15() {
         }
     }
     assert_eq!(verifier.asked(), 2);
+}
+
+#[tokio::test]
+async fn a_verifier_that_calls_a_token_malformed_is_challenged_by_its_scheme() {
+    let strict = || verify_fn(|_| async { Err(Rejection::malformed_credential()) });
+    let layer = AuthenticateLayer::new(Schemes::new().token(strict()).bearer(strict()));
+    let service = layer.layer(tower::service_fn(echo));
+    let challenges =
+        |response: Response<String>| response.headers().get_all("www-authenticate").iter().count();
+    assert_eq!(challenges(send(service.clone(), request(&["Token abc"])).await), 1, "it is about that token");
+    assert_eq!(challenges(send(service, request(&["Token a,b"])).await), 2, "there is no token");
 }
 
 #[tokio::test]

@@ -138,8 +138,9 @@ impl<R> Gate<R> {
                 Ok(())
             }
             Err(rejection) => {
-                // What has no form is not about a token of that scheme.
-                let is_formed = rejection.kind() != RejectionKind::MalformedCredential;
+                // What has no form is no token of that scheme; a verifier may call one malformed that has.
+                let is_formed = rejection.kind() != RejectionKind::MalformedCredential
+                    || Credential::from_headers(request.headers()).is_ok();
                 Err(self.refuse(request, is_formed.then_some(scheme), rejection))
             }
         }
