@@ -12,6 +12,7 @@
 use std::array;
 use std::fmt;
 use std::hash::BuildHasher;
+use std::ptr;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -26,10 +27,9 @@ const HASHED_BYTES: usize = 16;
 const FIRST_BUCKETS: usize = 128;
 /// The last table has half a million buckets: 40 MiB.
 const TABLES: usize = 13;
-/// How many buckets are looked through for something to forget, for one entry that is too much.
-const MAX_SWEEP: usize = 64;
 
-pub(crate) struct Decisions<V> {
+/// With `WHOLE`, all of the bytes are hashed: for what does not end in a signature.
+pub(crate) struct Decisions<V, const WHOLE: bool = false> {
     hasher: RandomState,
     /// Those before the current one are empty.
     tables: [OnceLock<Table<V>>; TABLES],
@@ -59,7 +59,7 @@ struct Entry<V> {
     weight: usize,
 }
 
-impl<V> Decisions<V> {
+impl<V, const WHOLE: bool> Decisions<V, WHOLE> {
     /// With zero of either, nothing is remembered.
     pub(crate) fn new(max_entries: usize, max_bytes: usize) -> Self {
         Self {
@@ -117,7 +117,7 @@ impl<V> Decisions<V> {
             self.put(bucket, place, None);
         }
         if self.is_over() {
-            self.sweep();
+            self.sweep(&bucket.places[place]);
         }
     }
 
@@ -136,7 +136,7 @@ impl<V> Decisions<V> {
 
     /// Good signatures of two contents differ, so the rest need not be looked at to spread them.
     fn hash(&self, token: &[u8]) -> u64 {
-        let tail = token.last_chunk::<HASHED_BYTES>();
+        let tail = token.last_chunk::<HASHED_BYTES>().filter(|_| !WHOLE);
         tail.map_or_else(|| self.hasher.hash_one(token), |tail| self.hasher.hash_one(tail))
     }
 
@@ -162,16 +162,19 @@ impl<V> Decisions<V> {
             || self.bytes.load(Ordering::Relaxed) > self.max_bytes
     }
 
-    /// Forgets something, bucket after bucket, until the bounds hold again.
-    fn sweep(&self) {
+    /// Forgets something else than what is at `kept`, bucket after bucket, until the bounds hold again.
+    fn sweep(&self, kept: &ArcSwapOption<Entry<V>>) {
         let buckets = &self.table(self.current.load(Ordering::SeqCst)).0;
-        for _ in 0..MAX_SWEEP {
+        // A table is larger than another only if it is not all but empty, so this seldom takes many.
+        for _ in 0..buckets.len() {
             let bucket = &buckets[self.hand.fetch_add(1, Ordering::Relaxed) % buckets.len()];
             for place in 0..WAYS {
                 if !self.is_over() {
                     return;
                 }
-                if bucket.tags[place].load(Ordering::Relaxed) != 0 {
+                // The tags may be behind, if two write at a time.
+                let entry = &bucket.places[place];
+                if !ptr::eq(entry, kept) && entry.load().is_some() {
                     self.put(bucket, place, None);
                 }
             }
@@ -262,7 +265,7 @@ const fn tag_of(hash: u64) -> u16 {
     ((hash >> 48) as u16) | 1
 }
 
-impl<V> fmt::Debug for Decisions<V> {
+impl<V, const WHOLE: bool> fmt::Debug for Decisions<V, WHOLE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decisions")
             .field("entries", &self.entries.load(Ordering::Relaxed))
@@ -296,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_was_put_in_is_found_and_nothing_else() {
-        let decisions = Decisions::new(100_000, usize::MAX);
+        let decisions = Decisions::<_>::new(100_000, usize::MAX);
         fill(&decisions, 0..20_000);
         // It grows before it forgets; now and then eight of a crowd stay together when it does.
         assert!(found(&decisions, 0..20_000) >= 19_990);
@@ -307,7 +310,7 @@ mod tests {
 
     #[test]
     fn one_tail_is_not_one_token_atk_36() {
-        let decisions = Decisions::new(100, usize::MAX);
+        let decisions = Decisions::<_>::new(100, usize::MAX);
         let tail = "0123456789abcdef0123456789abcdef";
         for number in 0..6_usize {
             decisions.insert(format!("{number}.{tail}").as_bytes(), number, 0, |_| false);
@@ -323,7 +326,7 @@ mod tests {
     #[test]
     fn entries_and_bytes_are_bounded() {
         for (max_entries, max_bytes) in [(1_000, usize::MAX), (usize::MAX / 16, 200_000)] {
-            let decisions = Decisions::new(max_entries, max_bytes);
+            let decisions = Decisions::<_>::new(max_entries, max_bytes);
             for number in 0..20_000 {
                 decisions.insert(&token(number), number, 100, |_| false);
                 assert!(decisions.entries.load(Ordering::Relaxed) <= max_entries);
@@ -334,9 +337,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_put_in_last_is_found_however_few_there_may_be() {
+        for most in 1..5 {
+            let decisions = Decisions::<_>::new(most, usize::MAX);
+            for number in 0..500 {
+                decisions.insert(&token(number), number, 100, |_| false);
+                assert_eq!(found(&decisions, number..number + 1), 1, "{number} of {most}");
+                assert!(decisions.entries.load(Ordering::Relaxed) <= most);
+            }
+        }
+    }
+
+    #[test]
+    fn what_ends_alike_is_spread_by_all_of_its_bytes() {
+        let decisions = Decisions::<usize, true>::new(16, usize::MAX);
+        let header = |number: usize| format!("header {number} and the same end of all");
+        (0..16).for_each(|number| decisions.insert(header(number).as_bytes(), number, 0, |_| false));
+        let found = (0..16)
+            .filter(|number| decisions.get(header(*number).as_bytes(), |value| Some(*value)).is_some());
+        assert_eq!(found.count(), 16);
+    }
+
+    #[test]
     fn zero_of_either_remembers_nothing() {
         for (max_entries, max_bytes) in [(0, 100_000), (100, 0), (100, 50)] {
-            let decisions = Decisions::new(max_entries, max_bytes);
+            let decisions = Decisions::<_>::new(max_entries, max_bytes);
             fill(&decisions, 0..10);
             assert_eq!(found(&decisions, 0..10), 0);
         }
@@ -344,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_token_takes_its_own_place_and_that_of_a_void_one() {
-        let decisions = Decisions::new(8, usize::MAX);
+        let decisions = Decisions::<_>::new(8, usize::MAX);
         for value in 0..10 {
             decisions.insert(&token(1), value, 100, |_| false);
         }
@@ -354,7 +379,7 @@ mod tests {
 
     #[test]
     fn many_threads_at_a_time_see_whole_entries() {
-        let decisions = Decisions::new(2_000, 400_000);
+        let decisions = Decisions::<_>::new(2_000, 400_000);
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let decisions = &decisions;
@@ -378,7 +403,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_map_that_may_forget(steps in prop::collection::vec((0_usize..40, any::<bool>()), 0..200)) {
-            let decisions = Decisions::new(16, usize::MAX);
+            let decisions = Decisions::<_>::new(16, usize::MAX);
             let mut map = std::collections::HashMap::new();
             for (step, (number, put)) in steps.into_iter().enumerate() {
                 if put {

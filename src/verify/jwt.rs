@@ -34,7 +34,7 @@ struct Inner {
 
 /// The headers of tokens that were accepted, as they are encoded: those of one key are all the same, and need
 /// not be read again.
-pub(super) struct Headers(Decisions<Arc<Header<'static>>>);
+pub(super) struct Headers(Decisions<Arc<Header<'static>>, true>);
 
 /// What was found of a token: the same as would be found now, within the window and under the same keys.
 struct Decision {
@@ -139,12 +139,13 @@ fn try_verify<'v>(
         }
     };
     let payload = compact.decode_payload(&mut buffers.payload)?;
-    let signature = compact.decode_signature(&mut buffers.signature)?;
     let claims = Claims::read(&payload)?;
     let verifier = choose(&claims)?;
     let inner = &*verifier.inner;
     let now = inner.rules.clock.now();
     inner.rules.check(header, &claims, now)?;
+    // Before a key is asked for: a token that has none cannot be good, whatever comes of that.
+    let signature = compact.decode_signature(&mut buffers.signature)?;
     match inner.keys.find(header, &payload).try_now() {
         Ok(key) => {
             let (key, window) = (key?, claims.window(inner.rules.leeway));
