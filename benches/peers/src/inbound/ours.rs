@@ -11,6 +11,7 @@ use crate::measure::Contestant;
 use crate::tokens::{AUDIENCE, Corpus, ISSUER, SECRET};
 
 pub const FRESH: &str = "tower-bearer, a token never seen before";
+pub const FORGETFUL: &str = "tower-bearer, nothing remembered";
 pub const SEEN: &str = "tower-bearer, a token seen before";
 
 pub fn contestants(corpus: &Corpus, heads: &Heads) -> Vec<Contestant> {
@@ -19,10 +20,10 @@ pub fn contestants(corpus: &Corpus, heads: &Heads) -> Vec<Contestant> {
         false => Keys::jwks(corpus.jwks.as_bytes()),
     };
     let keys = keys.expect("keys");
-    let layer = move || {
-        let verifier = JwtVerifier::builder(keys.clone()).issuer(ISSUER).audience(AUDIENCE);
-        AuthenticateLayer::new(verifier.build().expect("a verifier"))
-    };
+    let rules = JwtVerifier::builder(keys).issuer(ISSUER).audience(AUDIENCE);
+    let forgetful = rules.clone().with_remembered(0, 0).build().expect("a verifier");
+    let forgetful = AuthenticateLayer::new(forgetful);
+    let layer = move || AuthenticateLayer::new(rules.clone().build().expect("a verifier"));
     let handler = || {
         drive::handler::<Body, Body>(|request: &Request<Body>| {
             request.extensions().get::<Identity>().is_some_and(|identity| look(identity.subject()))
@@ -32,6 +33,7 @@ pub fn contestants(corpus: &Corpus, heads: &Heads) -> Vec<Contestant> {
     vec![
         // A new verifier to each batch, which has each token once: whatever it remembers, it saw none.
         drive::service::<Body, _, _>(FRESH, Some(BARE), heads, move || layer().layer(handler())),
+        drive::service::<Body, _, _>(FORGETFUL, Some(BARE), heads, move || forgetful.layer(handler())),
         // The same verifier all along; the first batches, which are not measured, are the first sight.
         drive::service::<Body, _, _>(SEEN, Some(BARE), heads, move || seen.clone()),
     ]
