@@ -112,7 +112,7 @@
 //! |---|---|---|
 //! | `jwt` | yes | [`JwtVerifier`](verify::JwtVerifier), [`Keys`](verify::Keys), [`Issuers`](verify::Issuers) |
 //! | `aws-lc-rs` | yes | the crypto backend |
-//! | `rust-crypto` | | the backend without a C compiler; `aws-lc-rs` wins if both are on |
+//! | `rust-crypto` | | the other backend; `aws-lc-rs` wins if both are on. It needs no C compiler, with `default-features = false` and without `https`, `sqlite` and `postgres` |
 //! | `remote` | yes | `RemoteKeys`, `Introspection`, `CachedVerifier` |
 //! | `https` | yes | a ready-made transport over TLS, `JwtVerifier::discover` |
 //! | `pat` | | personal access tokens: `PatFormat`, `PatVerifier`, stores in memory; `LimitFailuresLayer` |

@@ -33,8 +33,8 @@ pub(crate) struct Contestant {
     round: Round,
     /// Whose time is taken off, by place in the list.
     over: Option<usize>,
-    /// With whose time it is compared, and the most that it should be of that.
-    aim: Option<(usize, f64)>,
+    /// With whose time it is compared, and the most that it should be of that, if anybody said so.
+    aim: Option<(usize, Option<f64>)>,
 }
 
 impl Contestant {
@@ -47,8 +47,8 @@ impl Contestant {
         self
     }
 
-    pub(crate) fn at_most(mut self, times: f64, of: usize) -> Self {
-        self.aim = Some((of, times));
+    pub(crate) fn at_most(mut self, times: impl Into<Option<f64>>, of: usize) -> Self {
+        self.aim = Some((of, times.into()));
         self
     }
 }
@@ -125,6 +125,9 @@ pub(crate) fn measure(c: &mut Criterion, name: &str, size: usize, mut contestant
             .bench_function(&contestant.name, |b| b.iter_custom(|rounds| (0..rounds).map(|_| round()).sum()));
     }
     group.finish();
+    if is_smoke_test() {
+        println!("one round: no measurement");
+    }
     let times = medians(contestants.iter_mut().map(|own| &mut own.round).collect());
     let net = |index: usize| {
         let off = contestants[index].over.map_or(0.0, |bare| times[bare]);
@@ -134,7 +137,8 @@ pub(crate) fn measure(c: &mut Criterion, name: &str, size: usize, mut contestant
         let over = contestant.over.map_or(String::new(), |bare| format!(" over {}", contestants[bare].name));
         print!("{}: {:.1} ns{over}", contestant.name, net(index));
         if let Some((of, most)) = contestant.aim {
-            print!(", {:.2} × {} (aim: {most} or less)", net(index) / net(of), contestants[of].name);
+            print!(", {:.2} × {}", net(index) / net(of), contestants[of].name);
+            print!("{}", most.map_or(String::new(), |most| format!(" (aim: {most} or less)")));
         }
         println!();
     }
@@ -165,9 +169,14 @@ fn gain(stack: impl Fn() -> Round + Sync) -> f64 {
     rate(2) / rate(1)
 }
 
+/// `cargo bench -- --test`
+fn is_smoke_test() -> bool {
+    env::args().any(|argument| argument == "--test")
+}
+
 /// The median of each, in nanoseconds, of rounds in turn. As a test, one round is enough.
 fn medians(mut contestants: Vec<impl FnMut() -> Duration>) -> Vec<f64> {
-    let rounds = if env::args().any(|argument| argument == "--test") { 1 } else { 201 };
+    let rounds = if is_smoke_test() { 1 } else { 201 };
     let mut times = vec![Vec::with_capacity(rounds); contestants.len()];
     for _ in 0..rounds {
         times.iter_mut().zip(&mut contestants).for_each(|(times, round)| times.push(round()));

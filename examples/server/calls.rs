@@ -73,7 +73,7 @@ fn system(address: SocketAddr, row: &Row) {
         }
         Contract::Gifthub => {
             let get = format!("-i -H 'client-id: {id}' -H 'client-secret: {secret}' {base}/auth/jwt");
-            let pick = r"sed -nE 's/^authorization: Bearer ([^\r]+).*/\1/p'";
+            let pick = r"tr -d '\r' | sed -nE 's/^authorization: Bearer (.+)/\1/p'";
             show("GiftHub: headers in, the token in a response header", &get, pick);
         }
         Contract::Botlhale => {

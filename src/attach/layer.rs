@@ -33,7 +33,8 @@ pub struct Plain;
 pub struct Grpc;
 
 impl AttachLayer {
-    /// Puts tokens of `source` on requests to these origins, and on no others.
+    /// Puts tokens of `source` on requests to these origins, and on no others. For loopback addresses, in tests,
+    /// see [`Origins::insecure_http_loopback`](super::Origins::insecure_http_loopback).
     ///
     /// # Errors
     ///

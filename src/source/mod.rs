@@ -124,8 +124,11 @@ pub trait TokenSource: Send + Sync + 'static {
     ///
     /// The layer that attaches tokens looks for this once, when it is made. From then on it takes the token from
     /// there as long as that is fresh, and calls [`token`](Self::token) for any other; it calls
-    /// [`reject`](Self::reject) for a refused one that is still there. A source that goes around another may
-    /// hand out that one's, if it need not know of each token that is sent.
+    /// [`reject`](Self::reject) for a refused one that is still there.
+    ///
+    /// A source of your own leaves this as it is, since only this crate can make a [`Published`]: put it into a
+    /// [`CachedSource`] to have one. A source that goes around another may hand out that one's, if it gives out
+    /// the very tokens of that one and need not know of each that is sent.
     fn published(&self) -> Option<Published> {
         None
     }

@@ -138,9 +138,14 @@ pub trait Verify: Send + Sync + 'static {
     /// Judges what stands in a header behind the scheme's name: its form, and then as
     /// [`verify`](Self::verify) does.
     ///
-    /// [`AuthenticateLayer`](crate::AuthenticateLayer) asks this. A verifier that can tell an answer from the
-    /// bytes alone, or that reads a token so strictly that its form need not be looked at before, answers here
-    /// itself, with the answer that the two steps would give.
+    /// [`AuthenticateLayer`](crate::AuthenticateLayer) asks this, with any bytes up to its limit, UTF-8 or not.
+    /// A verifier that can tell an answer from the bytes alone, or that reads a token so strictly that its form
+    /// need not be looked at before, answers here itself. Then it is its duty to give the answer of the two
+    /// steps: what it accepts must pass [`Credential::from_bytes`] and `verify`, and what it does not know it
+    /// leaves to them.
+    ///
+    /// [`Schemes`] passes this on to the verifier that it chooses. One that adds a condition to another need not,
+    /// and then loses no more than time.
     fn verify_bytes(&self, scheme: Scheme, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
         match Credential::from_bytes(scheme, token) {
             Ok(credential) => self.verify(&credential),
