@@ -166,22 +166,33 @@ impl<'a> Reader<'a> {
     /// Behind a member or an element: true before another one, false behind the bracket.
     #[inline]
     fn is_followed(&mut self, bracket: u8) -> Result<bool, Malformed> {
-        self.skip_space();
-        let next = self.peek();
-        self.at += 1;
-        self.skip_space();
-        match next {
-            Some(b',') => Ok(true),
-            Some(next) if next == bracket => Ok(false),
-            _ => Err(Malformed::Json),
+        if self.steps_over(b',') {
+            return Ok(true);
         }
+        self.skip_space();
+        if self.take(b',') {
+            self.skip_space();
+            return Ok(true);
+        }
+        self.expect(bracket).map(|()| false)
     }
 
     fn colon(&mut self) -> Result<(), Malformed> {
+        if self.steps_over(b':') {
+            return Ok(());
+        }
         self.skip_space();
         self.expect(b':')?;
         self.skip_space();
         Ok(())
+    }
+
+    /// True behind this byte, if it is next and no space follows: most issuers write none.
+    #[inline]
+    fn steps_over(&mut self, byte: u8) -> bool {
+        let is_next = matches!(self.bytes()[self.at..], [next, behind, ..] if next == byte && behind > b' ');
+        self.at += usize::from(is_next);
+        is_next
     }
 
     fn count(&mut self) -> Result<(), Malformed> {
@@ -312,14 +323,6 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn skip_space(&mut self) {
-        // Most issuers write none.
-        if self.peek().is_some_and(|byte| byte <= b' ') {
-            self.skip_some_space();
-        }
-    }
-
-    #[inline(never)]
-    fn skip_some_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
