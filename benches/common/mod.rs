@@ -166,7 +166,10 @@ fn gain(stack: impl Fn() -> Round + Sync) -> f64 {
             threads.into_iter().map(|thread| thread.join().expect("a rate")).sum()
         })
     };
-    rate(2) / rate(1)
+    // By turns, since a machine is not the same twice.
+    let mut gains: Vec<_> = (0..5).map(|_| rate(2) / rate(1)).collect();
+    gains.sort_by(f64::total_cmp);
+    gains[gains.len() / 2]
 }
 
 /// `cargo bench -- --test`
