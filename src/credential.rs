@@ -169,6 +169,11 @@ impl<'a> Credential<'a> {
         }
     }
 
+    /// Why these bytes are refused: what is wrong with their form, or else this.
+    pub(crate) fn refusal_of(scheme: Scheme, token: &[u8], otherwise: Rejection) -> Rejection {
+        Credential::from_bytes(scheme, token).err().unwrap_or(otherwise)
+    }
+
     /// The scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme

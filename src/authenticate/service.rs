@@ -101,9 +101,7 @@ impl Shared {
             return Err(Rejection::malformed_credential().with_description("credentials need HTTPS"));
         }
         if !self.offered.contains(scheme) {
-            return Err(Credential::from_bytes(scheme, header.token)
-                .err()
-                .unwrap_or_else(Rejection::unsupported_scheme));
+            return Err(Credential::refusal_of(scheme, header.token, Rejection::unsupported_scheme()));
         }
         if is_in_query {
             return Err(Rejection::malformed_credential().with_description("two ways of presenting a token"));

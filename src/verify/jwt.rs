@@ -102,9 +102,7 @@ pub(super) fn formed(
 ) -> Eventual<Result<Identity, Rejection>> {
     match verdict.try_now() {
         Ok(Ok(identity)) => Eventual::now(Ok(identity)),
-        Ok(Err(rejection)) => {
-            Eventual::now(Err(Credential::from_bytes(scheme, token).err().unwrap_or(rejection)))
-        }
+        Ok(Err(rejection)) => Eventual::now(Err(Credential::refusal_of(scheme, token, rejection))),
         // All parts are decoded before a key is waited for.
         Err(later) => later,
     }

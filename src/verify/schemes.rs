@@ -114,9 +114,7 @@ impl Verify for Schemes {
     fn verify_bytes(&self, scheme: Scheme, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
         match self.route(scheme, token) {
             Ok(verifier) => verifier.verify_bytes(scheme, token),
-            Err(rejection) => {
-                Eventual::now(Err(Credential::from_bytes(scheme, token).err().unwrap_or(rejection)))
-            }
+            Err(rejection) => Eventual::now(Err(Credential::refusal_of(scheme, token, rejection))),
         }
     }
 
