@@ -189,10 +189,9 @@ impl<V, const WHOLE: bool> Decisions<V, WHOLE> {
         }
         let old = self.table(index);
         let mut buckets: Vec<_> = (0..old.0.len() * 2).map(|_| [const { None }; WAYS]).collect();
-        let mask = buckets.len() as u64 - 1;
+        let count = buckets.len();
         for entry in old.take(|tag, _| tag != 0) {
-            #[expect(clippy::cast_possible_truncation, reason = "masked by a length")]
-            let bucket = &mut buckets[(entry.hash & mask) as usize];
+            let bucket = &mut buckets[bucket_of(entry.hash, count)];
             match bucket.iter_mut().find(|place| place.is_none()) {
                 Some(place) => *place = Some(entry),
                 None => self.forgot(&entry),
@@ -213,10 +212,7 @@ impl<V> Table<V> {
     }
 
     fn bucket(&self, hash: u64) -> &Bucket<V> {
-        // The tag has the bits at the other end.
-        #[expect(clippy::cast_possible_truncation, reason = "masked by a length")]
-        let index = hash as usize & (self.0.len() - 1);
-        &self.0[index]
+        &self.0[bucket_of(hash, self.0.len())]
     }
 
     /// Empties the places that are said to be taken.
@@ -258,6 +254,13 @@ impl<V> Entry<V> {
     fn is_of(&self, hash: u64, token: &[u8]) -> bool {
         self.hash == hash && **self.token == *token
     }
+}
+
+/// Of so many, a power of two. The tag has the bits at the other end.
+const fn bucket_of(hash: u64, buckets: usize) -> usize {
+    #[expect(clippy::cast_possible_truncation, reason = "masked by a length")]
+    let index = hash as usize & (buckets - 1);
+    index
 }
 
 /// Never zero: that is an empty place.
