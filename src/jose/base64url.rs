@@ -1,11 +1,11 @@
 //! base64url without padding (RFC 7515 §2), strictly: no padding, no white space, zero trailing bits.
 
+use std::mem::MaybeUninit;
+
 #[cfg(any(feature = "client", feature = "issue", feature = "remote", test))]
 use base64::Engine;
 #[cfg(any(feature = "client", feature = "issue", feature = "remote", test))]
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use std::mem::MaybeUninit;
-
 use base64_simd::AsOut;
 
 use super::compact::Malformed;

@@ -7,8 +7,8 @@ use wide::u8x16;
 
 use super::compact::Malformed;
 
-/// Up to here a new name is compared with each earlier one, by eight of its bytes; beyond, the names are sorted
-/// once. Claims sets have about half as many.
+/// Up to here a new name is compared with each earlier one, where a bit does not tell that it is new; beyond, the
+/// names are sorted once. Claims sets have about half as many.
 const FEW_NAMES: usize = 24;
 
 /// The names of the objects that are open, the outermost first: each may be there once.
