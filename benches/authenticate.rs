@@ -2,6 +2,8 @@
 //! seen before, seen before, refused; personal access tokens; and from two threads.
 
 mod common;
+#[path = "common/tokens.rs"]
+mod tokens;
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -18,16 +20,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Request, Response, StatusCode};
 use tower::{Layer, Service};
-use tower_bearer::issue::{AccessToken, JwtSigner};
+use tower_bearer::issue::JwtSigner;
 use tower_bearer::pat::PatFormat;
-use tower_bearer::store::{MemoryStore, PersonalToken, TokenDigest, TokenStore};
 use tower_bearer::verify::{JwtVerifier, Keys, PatVerifier};
-use tower_bearer::{Algorithm, AuthenticateLayer, Clock, Identity, Scopes, SystemClock};
+use tower_bearer::{Algorithm, AuthenticateLayer, Identity};
 
 use common::{BATCH, Contestant, Lines, driven, measure, requests, round, send, two_threads};
-
-const ISSUER: &str = "https://issuer.example";
-const SECRET: &str = "5f1c0e7ab2d94c3886e1f7a0d35b94621c8ee0f94b7d4a6f9a1d2c3b4e5f6071";
+use tokens::{ISSUER, SECRET, sign};
 
 /// The tokens of one algorithm, and what verifies them.
 struct Corpus {
@@ -82,18 +81,6 @@ impl Corpus {
         let timed = round(move || tokens.clone(), run);
         Contestant::new(format!("signature check, {}", self.algorithm), timed)
     }
-}
-
-fn sign(signer: &JwtSigner, number: usize) -> String {
-    let subject = format!("user-{number:08}");
-    let groups: Vec<_> = (1..=15).map(|group| format!("group-{group:02}")).collect();
-    let token = AccessToken::new(ISSUER, &subject, "web", "orders", Duration::from_secs(24 * 3600))
-        .scopes(Scopes::parse("read write profile").expect("scopes"))
-        .claim("name", "Alice Example")
-        .claim("email", format!("{subject}@example.com"))
-        .claim("tenant", "0b7c1a52-6f0e-4c9e-9a6b-0d2f8f1b7f11")
-        .claim("groups", groups);
-    signer.sign(&token).expect("a signature")
 }
 
 /// The first key of a set as aws-lc-rs takes it; none for a shared secret, which no set has.
@@ -203,18 +190,7 @@ fn refused(c: &mut Criterion) {
 }
 
 fn personal(c: &mut Criterion) {
-    let (store, format) = (MemoryStore::new(), PatFormat::netbird());
-    let now = SystemClock::new().now();
-    let make = |number: usize| {
-        let token = format.generate().expect("random numbers");
-        let token = std::str::from_utf8(token.expose()).expect("ASCII").to_owned();
-        let row =
-            PersonalToken::new(number.to_string(), "alice", "ci", now, now + Duration::from_secs(24 * 3600));
-        let digest = TokenDigest::of(&token).expect("a digest");
-        store.insert(digest, row).try_now().expect("at once").expect("a new token");
-        Some(format!("Token {token}"))
-    };
-    let lines: Vec<_> = (0..BATCH).map(make).collect();
+    let (store, lines) = tokens::personal(BATCH);
     let verifier = PatVerifier::new(PatFormat::netbird(), store).cached(Duration::from_secs(24 * 3600));
     let layer = AuthenticateLayer::new(verifier.expect("random numbers"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");

@@ -3,7 +3,11 @@
 //! `instructions SCENARIO` makes everything ready and then sends `REQUESTS` requests from within `measured`,
 //! which is what is counted. Without a scenario, each is run once.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod scenarios;
+#[path = "../common/tokens.rs"]
+mod tokens;
 
 use std::env;
 

@@ -1,28 +1,28 @@
 //! What is counted. Each scenario gives a batch that is ready to be sent.
 
 use std::convert::Infallible;
-use std::future::{Future, Ready, ready};
+use std::fmt::Debug;
+use std::future::{Ready, ready};
 use std::ops::Range;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::AUTHORIZATION;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tower::{Layer, Service};
-use tower_bearer::issue::{AccessToken, JwtSigner};
+use tower_bearer::issue::JwtSigner;
 use tower_bearer::pat::PatFormat;
 use tower_bearer::source::{CachedSource, StaticToken, TokenSource};
-use tower_bearer::store::{MemoryStore, PersonalToken, TokenDigest, TokenStore};
 use tower_bearer::verify::{JwtVerifier, Keys, PatVerifier};
 use tower_bearer::{
-    Algorithm, AttachLayer, AuthenticateLayer, Clock, Eventual, Identity, Scheme, Scopes, SystemClock, Token,
+    Algorithm, AttachLayer, AuthenticateLayer, Clock, Eventual, Identity, Scheme, SystemClock, Token,
     TokenError,
 };
+
+use crate::common::{Lines, requests, send};
+use crate::tokens::{ISSUER, SECRET, sign};
 
 pub(crate) const REQUESTS: usize = 512;
 
@@ -44,9 +44,6 @@ pub(crate) const SCENARIOS: [Scenario; 11] = [
     ("out-cached", || through(requests(&vec![None; REQUESTS]), attach(cached()).layer(service()))),
 ];
 
-const ISSUER: &str = "https://issuer.example";
-const SECRET: &str = "5f1c0e7ab2d94c3886e1f7a0d35b94621c8ee0f94b7d4a6f9a1d2c3b4e5f6071";
-
 fn service() -> impl Service<Request<()>, Response = Response<()>, Error = Infallible> + Clone {
     tower::service_fn(|request: Request<()>| -> Ready<Result<Response<()>, Infallible>> {
         std::hint::black_box(request.extensions().get::<Identity>());
@@ -54,74 +51,36 @@ fn service() -> impl Service<Request<()>, Response = Response<()>, Error = Infal
     })
 }
 
-fn requests(authorization: &[Option<String>]) -> Vec<Request<()>> {
-    let request = |line: &Option<String>| {
-        let request = Request::get("https://api.example/orders");
-        let request = line.iter().fold(request, |request, line| request.header(AUTHORIZATION, line));
-        request.body(()).expect("a request")
-    };
-    authorization.iter().map(request).collect()
-}
-
-/// How many of the requests get a 200.
-fn send<S>(service: &mut S, requests: impl IntoIterator<Item = Request<()>>) -> usize
-where
-    S: Service<Request<()>, Response = Response<()>>,
-{
-    let mut context = Context::from_waker(Waker::noop());
-    let mut good = 0;
-    for request in requests {
-        assert!(service.poll_ready(&mut context).is_ready(), "the service is ready");
-        match pin!(service.call(request)).poll(&mut context) {
-            Poll::Ready(Ok(response)) => good += usize::from(response.status() == 200),
-            _ => panic!("there is nothing to wait for, and nothing that fails"),
-        }
-    }
-    good
-}
-
 /// All of them come through.
 fn through<S>(requests: Vec<Request<()>>, mut service: S) -> Batch
 where
-    S: Service<Request<()>, Response = Response<()>> + 'static,
+    S: Service<Request<()>, Response = Response<()>, Error: Debug> + 'static,
 {
     let mut requests = Some(requests);
     Box::new(move || {
-        let good = send(&mut service, requests.take().expect("one batch"));
+        let good = send(&mut service, requests.take().expect("one batch"), StatusCode::OK);
         assert_eq!(good, REQUESTS, "all come through");
         good
     })
 }
 
 /// None of them comes through.
-fn refused(authorization: &[Option<String>], layer: AuthenticateLayer) -> Batch {
+fn refused(authorization: &Lines, layer: AuthenticateLayer) -> Batch {
     let (mut requests, mut service) = (Some(requests(authorization)), layer.layer(service()));
     Box::new(move || {
-        let good = send(&mut service, requests.take().expect("one batch"));
+        let good = send(&mut service, requests.take().expect("one batch"), StatusCode::OK);
         assert_eq!(good, 0, "none comes through");
         good
     })
 }
 
-/// Tokens of about 800 bytes with twelve claims.
-fn tokens(numbers: Range<usize>) -> Vec<String> {
+fn tokens(numbers: Range<usize>) -> impl Iterator<Item = String> {
     let signer = JwtSigner::hmac(Algorithm::HS256, SECRET).expect("a signer").with_key_id("key-1");
-    let groups: Vec<_> = (1..=15).map(|group| format!("group-{group:02}")).collect();
-    let sign = |number: usize| {
-        let subject = format!("user-{number:08}");
-        let token = AccessToken::new(ISSUER, &subject, "web", "orders", Duration::from_secs(3600))
-            .scopes(Scopes::parse("read write profile").expect("scopes"))
-            .claim("name", "Alice Example")
-            .claim("email", format!("{subject}@example.com"))
-            .claim("tenant", "0b7c1a52-6f0e-4c9e-9a6b-0d2f8f1b7f11")
-            .claim("groups", groups.clone());
-        signer.sign(&token).expect("a signature")
-    };
-    numbers.map(sign).collect()
+    numbers.map(move |number| sign(&signer, number))
 }
 
-fn bearer(numbers: Range<usize>) -> Vec<Option<String>> {
-    tokens(numbers).iter().map(|token| Some(format!("Bearer {token}"))).collect()
+fn bearer(numbers: Range<usize>) -> Lines {
+    tokens(numbers).map(|token| Some(format!("Bearer {token}"))).collect()
 }
 
 /// It remembers as many as there are requests.
@@ -137,7 +96,7 @@ fn fresh() -> Batch {
     let mut service = jwt().layer(service());
     for round in 1..5 {
         let others = bearer(round * REQUESTS..(round + 1) * REQUESTS);
-        assert_eq!(send(&mut service, requests(&others)), REQUESTS, "all come through");
+        assert_eq!(send(&mut service, requests(&others), StatusCode::OK), REQUESTS, "all come through");
     }
     through(requests(&bearer(0..REQUESTS)), service)
 }
@@ -148,7 +107,7 @@ fn signature() -> Batch {
         let (signed, signature) = token.rsplit_once('.').expect("a signature");
         (signed.to_owned(), URL_SAFE_NO_PAD.decode(signature).expect("base64url"))
     };
-    let tokens: Vec<_> = tokens(0..REQUESTS).into_iter().map(split).collect();
+    let tokens: Vec<_> = tokens(0..REQUESTS).map(split).collect();
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     Box::new(move || {
         let good = |(signed, signature): &&(String, Vec<u8>)| {
@@ -162,23 +121,13 @@ fn seen() -> Batch {
     let (authorization, mut service) = (bearer(0..REQUESTS), jwt().layer(service()));
     // The table grows while it fills, and may lose one then.
     for _ in 0..2 {
-        assert_eq!(send(&mut service, requests(&authorization)), REQUESTS, "the first sight");
+        assert_eq!(send(&mut service, requests(&authorization), StatusCode::OK), REQUESTS, "the first sight");
     }
     through(requests(&authorization), service)
 }
 
-fn personal() -> (AuthenticateLayer, Vec<Option<String>>) {
-    let (store, format) = (MemoryStore::new(), PatFormat::netbird());
-    let now = SystemClock::new().now();
-    let make = |number: usize| {
-        let token = format.generate().expect("random numbers");
-        let token = std::str::from_utf8(token.expose()).expect("ASCII").to_owned();
-        let row = PersonalToken::new(number.to_string(), "alice", "ci", now, now + Duration::from_secs(3600));
-        let digest = TokenDigest::of(&token).expect("a digest");
-        store.insert(digest, row).try_now().expect("at once").expect("a new token");
-        Some(format!("Token {token}"))
-    };
-    let authorization = (0..REQUESTS).map(make).collect();
+fn personal() -> (AuthenticateLayer, Lines) {
+    let (store, authorization) = crate::tokens::personal(REQUESTS);
     let verifier = PatVerifier::new(PatFormat::netbird(), store).cached(Duration::from_secs(300));
     (AuthenticateLayer::new(verifier.expect("random numbers")), authorization)
 }
