@@ -80,6 +80,21 @@ impl fmt::Debug for SharedClock {
     }
 }
 
+/// From the first moment at which something is good up to the one at which it is not any more. What the system's
+/// clock cannot hold it does not reach.
+#[cfg(feature = "jwt")]
+pub(crate) struct Window {
+    pub(crate) begin: Option<SystemTime>,
+    pub(crate) end: Option<SystemTime>,
+}
+
+#[cfg(feature = "jwt")]
+impl Window {
+    pub(crate) fn contains(&self, now: SystemTime) -> bool {
+        self.begin.is_none_or(|begin| begin <= now) && self.end.is_none_or(|end| now < end)
+    }
+}
+
 /// The system's clocks as of the last tick of its timer: up to 10 ms behind, and read in 3 ns where a precise one
 /// takes 25. In nanoseconds; `None` where there are no such clocks.
 #[cfg(feature = "client")]

@@ -18,7 +18,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use foldhash::fast::RandomState;
-use zeroize::Zeroizing;
 
 const WAYS: usize = 8;
 /// 96 bits of a signature in base64url.
@@ -49,17 +48,19 @@ struct Table<V>(Box<[Bucket<V>]>);
 struct Bucket<V> {
     /// A few bits of the hash for each place, so that one look tells which to read. Zero for an empty one.
     tags: [AtomicU16; WAYS],
-    places: [ArcSwapOption<Entry<V>>; WAYS],
+    places: [ArcSwapOption<V>; WAYS],
 }
 
-struct Entry<V> {
-    hash: u64,
-    token: Zeroizing<Box<[u8]>>,
-    value: V,
-    weight: usize,
+/// What is remembered of a token, and which that is: one allocation, so that one look finds both.
+pub(crate) trait Remembered {
+    /// The token. The same at each call.
+    fn token(&self) -> &[u8];
+
+    /// About how many bytes it holds. The same at each call.
+    fn weight(&self) -> usize;
 }
 
-impl<V, const WHOLE: bool> Decisions<V, WHOLE> {
+impl<V: Remembered, const WHOLE: bool> Decisions<V, WHOLE> {
     /// With zero of either, nothing is remembered.
     pub(crate) fn new(max_entries: usize, max_bytes: usize) -> Self {
         Self {
@@ -75,43 +76,45 @@ impl<V, const WHOLE: bool> Decisions<V, WHOLE> {
         }
     }
 
+    /// True if nothing is remembered at all.
+    pub(crate) fn is_off(&self) -> bool {
+        self.max_entries == 0 || self.max_bytes == 0
+    }
+
     /// What `read` makes of the entry of this token, if there is one.
-    pub(crate) fn get<R>(&self, token: &[u8], read: impl FnOnce(&V) -> Option<R>) -> Option<R> {
+    pub(crate) fn get<R>(&self, token: &[u8], read: impl FnOnce(&Arc<V>) -> Option<R>) -> Option<R> {
         let table = self.tables[self.current.load(Ordering::Acquire)].get()?;
         let hash = self.hash(token);
         let bucket = table.bucket(hash);
         for (place, tag) in bucket.places.iter().zip(&bucket.tags) {
             if tag.load(Ordering::Relaxed) == tag_of(hash)
                 && let Some(entry) = &*place.load()
-                && entry.is_of(hash, token)
+                && entry.token() == token
             {
-                return read(&entry.value);
+                return read(entry);
             }
         }
         None
     }
 
-    /// Remembers a token; `weight` is what the value holds besides, in bytes. An entry that `is_void` gives way
-    /// first.
-    pub(crate) fn insert(&self, token: &[u8], value: V, weight: usize, is_void: impl Fn(&V) -> bool) {
-        let weight = weight.saturating_add(token.len()).saturating_add(size_of::<Entry<V>>());
-        if weight > self.max_bytes || self.max_entries == 0 {
+    /// Remembers a token. An entry that `is_void` gives way first.
+    pub(crate) fn insert(&self, entry: Arc<V>, is_void: impl Fn(&V) -> bool) {
+        if self.max_entries == 0 || entry.weight() > self.max_bytes {
             return;
         }
-        let hash = self.hash(token);
-        let entry = Arc::new(Entry { hash, token: Zeroizing::new(token.into()), value, weight });
+        let hash = self.hash(entry.token());
         let mut index = self.current.load(Ordering::SeqCst);
         let mut bucket = self.table(index).bucket(hash);
-        let mut place = bucket.place_for(hash, token, &is_void);
+        let mut place = bucket.place_for(hash, entry.token(), &is_void);
         if place.is_none() && self.may_grow(index) {
             self.grow(index);
             index = self.current.load(Ordering::SeqCst);
             bucket = self.table(index).bucket(hash);
-            place = bucket.place_for(hash, token, &is_void);
+            place = bucket.place_for(hash, entry.token(), &is_void);
         }
         // Of those that are good, any: by bits that neither the bucket nor the tag is chosen by.
         let place = place.unwrap_or((hash >> 40) as usize % WAYS);
-        self.put(bucket, place, Some(entry));
+        self.put(bucket, place, Some((tag_of(hash), entry)));
         if self.current.load(Ordering::SeqCst) != index {
             // Another table took over meanwhile, and nobody will look here.
             self.put(bucket, place, None);
@@ -140,21 +143,21 @@ impl<V, const WHOLE: bool> Decisions<V, WHOLE> {
         tail.map_or_else(|| self.hasher.hash_one(token), |tail| self.hasher.hash_one(tail))
     }
 
-    fn put(&self, bucket: &Bucket<V>, place: usize, entry: Option<Arc<Entry<V>>>) {
-        let tag = entry.as_ref().map_or(0, |entry| tag_of(entry.hash));
+    fn put(&self, bucket: &Bucket<V>, place: usize, entry: Option<(u16, Arc<V>)>) {
+        let (tag, entry) = entry.unzip();
         if let Some(entry) = &entry {
             self.entries.fetch_add(1, Ordering::Relaxed);
-            self.bytes.fetch_add(entry.weight, Ordering::Relaxed);
+            self.bytes.fetch_add(entry.weight(), Ordering::Relaxed);
         }
         if let Some(old) = bucket.places[place].swap(entry) {
             self.forgot(&old);
         }
-        bucket.tags[place].store(tag, Ordering::Relaxed);
+        bucket.tags[place].store(tag.unwrap_or(0), Ordering::Relaxed);
     }
 
-    fn forgot(&self, entry: &Entry<V>) {
+    fn forgot(&self, entry: &V) {
         self.entries.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(entry.weight, Ordering::Relaxed);
+        self.bytes.fetch_sub(entry.weight(), Ordering::Relaxed);
     }
 
     fn is_over(&self) -> bool {
@@ -163,7 +166,7 @@ impl<V, const WHOLE: bool> Decisions<V, WHOLE> {
     }
 
     /// Forgets something else than what is at `kept`, bucket after bucket, until the bounds hold again.
-    fn sweep(&self, kept: &ArcSwapOption<Entry<V>>) {
+    fn sweep(&self, kept: &ArcSwapOption<V>) {
         let buckets = &self.table(self.current.load(Ordering::SeqCst)).0;
         // A table is larger than another only if it is not all but empty, so this seldom takes many.
         for _ in 0..buckets.len() {
@@ -191,9 +194,10 @@ impl<V, const WHOLE: bool> Decisions<V, WHOLE> {
         let mut buckets: Vec<_> = (0..old.0.len() * 2).map(|_| [const { None }; WAYS]).collect();
         let count = buckets.len();
         for entry in old.take(|tag, _| tag != 0) {
-            let bucket = &mut buckets[bucket_of(entry.hash, count)];
+            let hash = self.hash(entry.token());
+            let bucket = &mut buckets[bucket_of(hash, count)];
             match bucket.iter_mut().find(|place| place.is_none()) {
-                Some(place) => *place = Some(entry),
+                Some(place) => *place = Some((tag_of(hash), entry)),
                 None => self.forgot(&entry),
             }
         }
@@ -206,7 +210,7 @@ impl<V, const WHOLE: bool> Decisions<V, WHOLE> {
     }
 }
 
-impl<V> Table<V> {
+impl<V: Remembered> Table<V> {
     fn new(buckets: usize) -> Self {
         Self((0..buckets).map(|_| Bucket::of([const { None }; WAYS])).collect())
     }
@@ -216,10 +220,7 @@ impl<V> Table<V> {
     }
 
     /// Empties the places that are said to be taken.
-    fn take(
-        &self,
-        is_taken: impl Fn(u16, &ArcSwapOption<Entry<V>>) -> bool,
-    ) -> impl Iterator<Item = Arc<Entry<V>>> {
+    fn take(&self, is_taken: impl Fn(u16, &ArcSwapOption<V>) -> bool) -> impl Iterator<Item = Arc<V>> {
         let places = self.0.iter().flat_map(|bucket| bucket.tags.iter().zip(&bucket.places));
         places.filter_map(move |(tag, place)| {
             is_taken(tag.load(Ordering::Relaxed), place).then(|| place.swap(None)).flatten()
@@ -227,32 +228,26 @@ impl<V> Table<V> {
     }
 }
 
-impl<V> Bucket<V> {
-    fn of(entries: [Option<Arc<Entry<V>>>; WAYS]) -> Self {
-        let tag = |place: usize| entries[place].as_ref().map_or(0, |entry| tag_of(entry.hash));
+impl<V: Remembered> Bucket<V> {
+    fn of(entries: [Option<(u16, Arc<V>)>; WAYS]) -> Self {
+        let tag = |place: usize| entries[place].as_ref().map_or(0, |(tag, _)| *tag);
         Self {
             tags: array::from_fn(|place| AtomicU16::new(tag(place))),
-            places: entries.map(ArcSwapOption::new),
+            places: entries.map(|entry| ArcSwapOption::new(entry.map(|(_, entry)| entry))),
         }
     }
 
     /// The place of this very token, or an empty one, or that of an entry that is void.
     fn place_for(&self, hash: u64, token: &[u8], is_void: &impl Fn(&V) -> bool) -> Option<usize> {
         let tags = || self.tags.iter().map(|tag| tag.load(Ordering::Relaxed));
-        let holds = |index: usize, test: &dyn Fn(&Entry<V>) -> bool| {
+        let holds = |index: usize, test: &dyn Fn(&V) -> bool| {
             self.places[index].load().as_ref().is_some_and(|entry| test(entry))
         };
         let own = tags()
             .enumerate()
-            .position(|(index, tag)| tag == tag_of(hash) && holds(index, &|entry| entry.is_of(hash, token)));
-        let void = || (0..WAYS).find(|index| holds(*index, &|entry| is_void(&entry.value)));
+            .position(|(index, tag)| tag == tag_of(hash) && holds(index, &|entry| entry.token() == token));
+        let void = || (0..WAYS).find(|index| holds(*index, &is_void));
         own.or_else(|| tags().position(|tag| tag == 0)).or_else(void)
-    }
-}
-
-impl<V> Entry<V> {
-    fn is_of(&self, hash: u64, token: &[u8]) -> bool {
-        self.hash == hash && **self.token == *token
     }
 }
 
@@ -279,59 +274,84 @@ impl<V, const WHOLE: bool> fmt::Debug for Decisions<V, WHOLE> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::Ordering;
 
     use proptest::prelude::*;
 
-    use super::Decisions;
+    use super::{Decisions, Remembered};
+
+    struct Entry {
+        token: Vec<u8>,
+        value: usize,
+        weight: usize,
+    }
+
+    impl Remembered for Entry {
+        fn token(&self) -> &[u8] {
+            &self.token
+        }
+
+        fn weight(&self) -> usize {
+            self.weight
+        }
+    }
+
+    fn entry(token: impl Into<Vec<u8>>, value: usize) -> Arc<Entry> {
+        Arc::new(Entry { token: token.into(), value, weight: 250 })
+    }
 
     fn token(number: usize) -> Vec<u8> {
         // Signatures are spread; so is this.
         format!("token.{:020}", (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)).into_bytes()
     }
 
-    fn fill(decisions: &Decisions<usize>, numbers: std::ops::Range<usize>) {
+    fn get<const WHOLE: bool>(decisions: &Decisions<Entry, WHOLE>, token: &[u8]) -> Option<usize> {
+        decisions.get(token, |entry| Some(entry.value))
+    }
+
+    fn fill(decisions: &Decisions<Entry>, numbers: std::ops::Range<usize>) {
         for number in numbers {
-            decisions.insert(&token(number), number, 100, |_| false);
+            decisions.insert(entry(token(number), number), |_| false);
         }
     }
 
-    fn found(decisions: &Decisions<usize>, numbers: std::ops::Range<usize>) -> usize {
-        numbers.filter(|number| decisions.get(&token(*number), |value| Some(*value)) == Some(*number)).count()
+    fn found(decisions: &Decisions<Entry>, numbers: std::ops::Range<usize>) -> usize {
+        numbers.filter(|number| get(decisions, &token(*number)) == Some(*number)).count()
     }
 
     #[test]
     fn what_was_put_in_is_found_and_nothing_else() {
-        let decisions = Decisions::<_>::new(100_000, usize::MAX);
+        let decisions = Decisions::<Entry>::new(100_000, usize::MAX);
         fill(&decisions, 0..20_000);
         // It grows before it forgets; now and then eight of a crowd stay together when it does.
         assert!(found(&decisions, 0..20_000) >= 19_990);
         assert_eq!(found(&decisions, 20_000..21_000), 0);
-        let value = decisions.get(&token(7), |value| (*value != 7).then_some(()));
+        let value = decisions.get(&token(7), |entry| (entry.value != 7).then_some(()));
         assert_eq!(value, None, "the reader decides");
     }
 
     #[test]
     fn one_tail_is_not_one_token_atk_36() {
-        let decisions = Decisions::<_>::new(100, usize::MAX);
+        let decisions = Decisions::<Entry>::new(100, usize::MAX);
         let tail = "0123456789abcdef0123456789abcdef";
         for number in 0..6_usize {
-            decisions.insert(format!("{number}.{tail}").as_bytes(), number, 0, |_| false);
+            decisions.insert(entry(format!("{number}.{tail}"), number), |_| false);
         }
         for number in 0..6_usize {
             let token = format!("{number}.{tail}");
-            assert_eq!(decisions.get(token.as_bytes(), |value| Some(*value)), Some(number));
+            assert_eq!(get(&decisions, token.as_bytes()), Some(number));
         }
-        assert_eq!(decisions.get(format!("7.{tail}").as_bytes(), |value| Some(*value)), None);
-        assert_eq!(decisions.get(b"short", |value| Some(*value)), None);
+        assert_eq!(get(&decisions, format!("7.{tail}").as_bytes()), None);
+        assert_eq!(get(&decisions, b"short"), None);
     }
 
     #[test]
     fn entries_and_bytes_are_bounded() {
         for (max_entries, max_bytes) in [(1_000, usize::MAX), (usize::MAX / 16, 200_000)] {
-            let decisions = Decisions::<_>::new(max_entries, max_bytes);
+            let decisions = Decisions::<Entry>::new(max_entries, max_bytes);
             for number in 0..20_000 {
-                decisions.insert(&token(number), number, 100, |_| false);
+                decisions.insert(entry(token(number), number), |_| false);
                 assert!(decisions.entries.load(Ordering::Relaxed) <= max_entries);
                 assert!(decisions.bytes.load(Ordering::Relaxed) <= max_bytes);
             }
@@ -342,9 +362,9 @@ mod tests {
     #[test]
     fn what_was_put_in_last_is_found_however_few_there_may_be() {
         for most in 1..5 {
-            let decisions = Decisions::<_>::new(most, usize::MAX);
+            let decisions = Decisions::<Entry>::new(most, usize::MAX);
             for number in 0..500 {
-                decisions.insert(&token(number), number, 100, |_| false);
+                decisions.insert(entry(token(number), number), |_| false);
                 assert_eq!(found(&decisions, number..number + 1), 1, "{number} of {most}");
                 assert!(decisions.entries.load(Ordering::Relaxed) <= most);
             }
@@ -353,18 +373,17 @@ mod tests {
 
     #[test]
     fn what_ends_alike_is_spread_by_all_of_its_bytes() {
-        let decisions = Decisions::<usize, true>::new(16, usize::MAX);
+        let decisions = Decisions::<Entry, true>::new(16, usize::MAX);
         let header = |number: usize| format!("header {number} and the same end of all");
-        (0..16).for_each(|number| decisions.insert(header(number).as_bytes(), number, 0, |_| false));
-        let found = (0..16)
-            .filter(|number| decisions.get(header(*number).as_bytes(), |value| Some(*value)).is_some());
+        (0..16).for_each(|number| decisions.insert(entry(header(number), number), |_| false));
+        let found = (0..16).filter(|number| get(&decisions, header(*number).as_bytes()).is_some());
         assert_eq!(found.count(), 16);
     }
 
     #[test]
     fn zero_of_either_remembers_nothing() {
         for (max_entries, max_bytes) in [(0, 100_000), (100, 0), (100, 50)] {
-            let decisions = Decisions::<_>::new(max_entries, max_bytes);
+            let decisions = Decisions::<Entry>::new(max_entries, max_bytes);
             fill(&decisions, 0..10);
             assert_eq!(found(&decisions, 0..10), 0);
         }
@@ -372,24 +391,24 @@ mod tests {
 
     #[test]
     fn a_token_takes_its_own_place_and_that_of_a_void_one() {
-        let decisions = Decisions::<_>::new(8, usize::MAX);
+        let decisions = Decisions::<Entry>::new(8, usize::MAX);
         for value in 0..10 {
-            decisions.insert(&token(1), value, 100, |_| false);
+            decisions.insert(entry(token(1), value), |_| false);
         }
         assert_eq!(decisions.entries.load(Ordering::Relaxed), 1);
-        assert_eq!(decisions.get(&token(1), |value| Some(*value)), Some(9));
+        assert_eq!(get(&decisions, &token(1)), Some(9));
     }
 
     #[test]
     fn many_threads_at_a_time_see_whole_entries() {
-        let decisions = Decisions::<_>::new(2_000, 400_000);
+        let decisions = Decisions::<Entry>::new(2_000, 400_000);
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let decisions = &decisions;
                 scope.spawn(move || {
                     for number in (0..20_000).map(|number| (number * 7 + thread * 13) % 3_000) {
-                        decisions.insert(&token(number), number, 100, |_| number % 3 == 0);
-                        if let Some(value) = decisions.get(&token(number), |value| Some(*value)) {
+                        decisions.insert(entry(token(number), number), |_| number % 3 == 0);
+                        if let Some(value) = get(&decisions, &token(number)) {
                             assert_eq!(value, number);
                         }
                     }
@@ -406,13 +425,13 @@ mod tests {
     proptest! {
         #[test]
         fn a_map_that_may_forget(steps in prop::collection::vec((0_usize..40, any::<bool>()), 0..200)) {
-            let decisions = Decisions::<_>::new(16, usize::MAX);
+            let decisions = Decisions::<Entry>::new(16, usize::MAX);
             let mut map = std::collections::HashMap::new();
             for (step, (number, put)) in steps.into_iter().enumerate() {
                 if put {
-                    decisions.insert(&token(number), step, 0, |_| false);
+                    decisions.insert(entry(token(number), step), |_| false);
                     map.insert(number, step);
-                } else if let Some(value) = decisions.get(&token(number), |value| Some(*value)) {
+                } else if let Some(value) = get(&decisions, &token(number)) {
                     prop_assert_eq!(map.get(&number), Some(&value));
                 }
             }

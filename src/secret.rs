@@ -77,6 +77,31 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A token that is kept for a while: written once, looked at often, wiped a word at a time when dropped.
+#[cfg(feature = "jwt")]
+pub(crate) struct Wiped {
+    words: Zeroizing<Box<[u64]>>,
+    len: usize,
+}
+
+#[cfg(feature = "jwt")]
+impl Wiped {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        let mut words = vec![0; bytes.len().div_ceil(size_of::<u64>())].into_boxed_slice();
+        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        Self { words: Zeroizing::new(words), len: bytes.len() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    pub(crate) fn expose(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.len]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Secret;

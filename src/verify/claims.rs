@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::rules::Refused;
+use crate::clock::Window;
 use crate::jose::{Malformed, Reader, Scalar};
 use crate::scope::Scopes;
 
@@ -27,19 +28,6 @@ pub(super) struct Claims<'a> {
     pub(super) foreign: Option<&'static str>,
     /// Has `cnf`: whoever presents it has to prove that they hold a key (RFC 7800).
     pub(super) is_bound: bool,
-}
-
-/// From the first moment at which a token is allowed up to the one at which it is not any more. What the
-/// system's clock cannot hold it does not reach.
-pub(super) struct Window {
-    begin: Option<SystemTime>,
-    end: Option<SystemTime>,
-}
-
-impl Window {
-    pub(super) fn contains(&self, now: SystemTime) -> bool {
-        self.begin.is_none_or(|begin| begin <= now) && self.end.is_none_or(|end| now < end)
-    }
 }
 
 /// What the claim `typ` of a Keycloak token says if it is not an access token.

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Verify;
-use super::claims::{Claims, Window};
+use super::claims::Claims;
 use super::jwt_builder::JwtVerifierBuilder;
 use super::keys::{ChosenKey, Keys};
 use super::rules::{Refused, Rules};
 use crate::credential::{Credential, Scheme};
-use crate::decisions::Decisions;
+use crate::decisions::{Decisions, Remembered};
 use crate::eventual::Eventual;
-use crate::identity::Identity;
+use crate::identity::{self, ClaimsText, Identity, Proof};
 use crate::jose::{Buffers, Compact, Header, KeySet};
 use crate::rejection::Rejection;
+use crate::secret::Wiped;
 
 /// Verifies signed JWTs (RFC 7519) by the rules of RFC 8725.
 ///
@@ -28,19 +29,39 @@ struct Inner {
     keys: Keys,
     rules: Rules,
     max_token_bytes: usize,
-    decisions: Decisions<Decision>,
+    /// The identities that were found: the same as would be found now, within their windows and under the same
+    /// keys.
+    decisions: Decisions<identity::Inner>,
     headers: Headers,
 }
 
 /// The headers of tokens that were accepted, as they are encoded: those of one key are all the same, and need
 /// not be read again.
-pub(super) struct Headers(Decisions<Arc<Header<'static>>, true>);
+pub(super) struct Headers(Decisions<KnownHeader, true>);
 
-/// What was found of a token: the same as would be found now, within the window and under the same keys.
-struct Decision {
-    identity: Identity,
-    window: Window,
-    keys: Arc<KeySet>,
+struct KnownHeader {
+    encoded: Box<[u8]>,
+    header: Header<'static>,
+}
+
+impl Remembered for identity::Inner {
+    fn token(&self) -> &[u8] {
+        self.proof().map_or(&[], |proof| proof.token.expose())
+    }
+
+    fn weight(&self) -> usize {
+        Self::weight(self)
+    }
+}
+
+impl Remembered for KnownHeader {
+    fn token(&self) -> &[u8] {
+        &self.encoded
+    }
+
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.encoded.len()
+    }
 }
 
 impl JwtVerifier {
@@ -85,10 +106,10 @@ impl JwtVerifier {
     /// What was decided about exactly these bytes, if it would be decided now.
     pub(super) fn recall(&self, token: &[u8]) -> Option<Identity> {
         let inner = &*self.inner;
-        inner.decisions.get(token, |decision| {
-            let good =
-                decision.window.contains(inner.rules.clock.now()) && inner.keys.is_current(&decision.keys);
-            good.then(|| decision.identity.clone())
+        inner.decisions.get(token, |found| {
+            let proof = found.proof()?;
+            let good = proof.window.contains(inner.rules.clock.now()) && inner.keys.is_current(&proof.keys);
+            good.then(|| Arc::clone(found).into())
         })
     }
 }
@@ -129,7 +150,7 @@ fn try_verify<'v>(
     let mut buffers = Buffers::new();
     let (text, parsed);
     let header = match &known {
-        Some(header) => &**header,
+        Some(known) => &known.header,
         None => {
             text = compact.decode_header(&mut buffers.header)?;
             parsed = Header::parse(&text)?;
@@ -146,9 +167,13 @@ fn try_verify<'v>(
     let signature = compact.decode_signature(&mut buffers.signature)?;
     match inner.keys.find(header, &payload).try_now() {
         Ok(key) => {
-            let (key, window) = (key?, claims.window(inner.rules.leeway));
-            let identity = inner.prove(&key, compact.signing_input, signature, &claims, &payload)?;
-            inner.remember(token, key, window, &identity, now);
+            let key = key?;
+            let text = || match key.lasting_set().filter(|_| !inner.decisions.is_off()) {
+                Some(keys) => inner.encoded(token, &claims, keys),
+                None => ClaimsText::Own((*payload).into()),
+            };
+            let identity = inner.prove(&key, compact.signing_input, signature, &claims, &payload, text)?;
+            inner.remember(&identity, now);
             if known.is_none() {
                 headers.learn(&compact, header);
             }
@@ -170,13 +195,13 @@ impl Headers {
         Self(Decisions::new(Self::MAX_ENTRIES, Self::MAX_BYTES))
     }
 
-    fn of(&self, token: &Compact<'_>) -> Option<Arc<Header<'static>>> {
-        self.0.get(token.header, |header| Some(Arc::clone(header)))
+    fn of(&self, token: &Compact<'_>) -> Option<Arc<KnownHeader>> {
+        self.0.get(token.header, |known| Some(Arc::clone(known)))
     }
 
     fn learn(&self, token: &Compact<'_>, header: &Header<'_>) {
-        let weight = token.header.len();
-        self.0.insert(token.header, Arc::new(header.to_owned()), weight, |_| false);
+        let known = KnownHeader { encoded: token.header.into(), header: header.to_owned() };
+        self.0.insert(Arc::new(known), |_| false);
     }
 }
 
@@ -189,27 +214,35 @@ impl Inner {
         signature: &[u8],
         claims: &Claims<'_>,
         payload: &str,
+        text: impl FnOnce() -> ClaimsText,
     ) -> Result<Identity, Rejection> {
         if !key.verify(message, signature) {
             return Err(Refused::Signature.into());
         }
-        // Made first, so that what every request looks at lies together behind it.
-        let text = payload.to_owned();
-        let identity = self.rules.identify(claims, payload)?.claims_json(text);
-        let identity = match &key.scopes {
-            Some(scopes) => identity.scopes(scopes.clone()),
-            None => identity,
-        };
-        Ok(identity.build())
+        let mut found = self.rules.identify(claims, payload)?;
+        if let Some(scopes) = &key.scopes {
+            found.scopes = scopes.clone();
+        }
+        Ok(Identity::found(found, text()))
     }
 
-    /// An entry holds the key set that it was decided by, so that no other is taken for it.
-    fn remember(&self, token: &[u8], key: ChosenKey, window: Window, identity: &Identity, now: SystemTime) {
-        let Some(keys) = key.into_lasting_set() else { return };
-        let weight = identity.weight();
-        let decision = Decision { identity: identity.clone(), window, keys };
-        // Judged by the clock alone: it is asked for each place of a bucket.
-        self.decisions.insert(token, decision, weight, |other| !other.window.contains(now));
+    /// It holds the key set that it was decided by, so that no other is taken for it.
+    fn encoded(&self, token: &[u8], claims: &Claims<'_>, keys: &Arc<KeySet>) -> ClaimsText {
+        ClaimsText::Encoded(Proof {
+            token: Wiped::new(token),
+            claims: |token| Compact::split(token, token.len()).ok()?.payload_text().ok(),
+            window: claims.window(self.rules.leeway),
+            keys: Arc::<KeySet>::clone(keys),
+        })
+    }
+
+    fn remember(&self, identity: &Identity, now: SystemTime) {
+        if let Some(found) = identity.proven() {
+            // Judged by the clock alone: it is asked for each place of a bucket.
+            let is_void =
+                |other: &identity::Inner| other.proof().is_none_or(|proof| !proof.window.contains(now));
+            self.decisions.insert(Arc::clone(found), is_void);
+        }
     }
 
     /// Goes on with a token whose key had to be waited for; it is read and judged again, since time
@@ -223,7 +256,8 @@ impl Inner {
         let signature = compact.decode_signature(&mut buffers.signature)?;
         let claims = Claims::read(&payload)?;
         self.rules.check(&header, &claims, self.rules.clock.now())?;
-        self.prove(key, compact.signing_input, signature, &claims, &payload)
+        let text = || ClaimsText::Own((*payload).into());
+        self.prove(key, compact.signing_input, signature, &claims, &payload, text)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Where verification keys come from.
 
+use std::any::Any;
 use std::fmt;
+use std::ptr;
 use std::sync::Arc;
 
 #[cfg(feature = "remote")]
@@ -178,12 +180,13 @@ impl Keys {
 
     /// True if a token that a key of this set verified would be given the same key now. Where keys come from
     /// elsewhere, it drives their refresh, as looking for one does.
-    pub(super) fn is_current(&self, set: &Arc<KeySet>) -> bool {
+    pub(super) fn is_current(&self, set: &Arc<dyn Any + Send + Sync>) -> bool {
+        let is_it = |own: &Arc<KeySet>| ptr::addr_eq(Arc::as_ptr(own), Arc::as_ptr(set));
         match &self.0 {
             Source::ByClaim(_) => false,
-            Source::Fixed(own) => Arc::ptr_eq(own, set),
+            Source::Fixed(own) => is_it(own),
             #[cfg(feature = "remote")]
-            Source::Remote(keys) => keys.current().is_some_and(|current| Arc::ptr_eq(&current, set)),
+            Source::Remote(keys) => keys.current().is_some_and(|current| is_it(&current)),
         }
     }
 
@@ -333,7 +336,7 @@ impl ChosenKey {
     }
 
     /// The set, unless it was made for one token.
-    pub(super) fn into_lasting_set(self) -> Option<Arc<KeySet>> {
-        (!self.for_one_token).then_some(self.set)
+    pub(super) fn lasting_set(&self) -> Option<&Arc<KeySet>> {
+        (!self.for_one_token).then_some(&self.set)
     }
 }

@@ -1,6 +1,7 @@
 //! What a JWT verifier demands of a token besides a signature.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::claims::Claims;
 use crate::clock::{SharedClock, unix_nanos};
-use crate::identity::{Identity, IdentityBuilder};
+use crate::identity::Found;
 use crate::jose::{Header, Malformed, NoKey, same_type};
 use crate::rejection::Rejection;
 use crate::scope::Scopes;
@@ -139,30 +140,27 @@ impl Rules {
         Ok(())
     }
 
-    /// The identity that a token with a good signature proves, but for its claims.
-    pub(super) fn identify(&self, claims: &Claims<'_>, payload: &str) -> Result<IdentityBuilder, Refused> {
+    /// What a token with a good signature proves, but for its claims.
+    pub(super) fn identify<'c>(&self, claims: &'c Claims<'_>, payload: &str) -> Result<Found<'c>, Refused> {
         let named = self.read_named(payload)?;
         let scopes = match named.scopes {
             Some(scopes) => scopes,
             None => claims.scopes().map_err(Refused::Malformed)?,
         };
         let subject = match named.subject {
-            Some(subject) => subject,
-            None => claims.subject.as_deref().unwrap_or_default().to_owned(),
+            Some(subject) => Cow::Owned(subject),
+            None => Cow::Borrowed(claims.subject.as_deref().unwrap_or_default()),
         };
         let detail = match self.detail {
             None => None,
             Some(read) => Some(read(payload).map_err(|_| Refused::Detail)?),
         };
-        let mut identity = Identity::builder(subject).scopes(scopes).boxed_detail(detail);
-        if let Some(issuer) = claims.issuer.as_deref() {
-            let known = self.issuer.as_ref().filter(|known| ***known == *issuer).cloned();
-            identity = identity.issuer(known.unwrap_or_else(|| issuer.into()));
-        }
-        if let Some(at) = claims.expires.and_then(|expires| expires.to_system_time()) {
-            identity = identity.expires_at(at);
-        }
-        Ok(identity)
+        let issuer = claims.issuer.as_deref().map(|issuer| match &self.issuer {
+            Some(known) if **known == *issuer => Arc::clone(known),
+            _ => issuer.into(),
+        });
+        let expires_at = claims.expires.and_then(|expires| expires.to_system_time());
+        Ok(Found { subject, issuer, scopes, expires_at, detail })
     }
 
     /// The claims that the user named; the payload is read into values only if there are any.
