@@ -238,7 +238,7 @@ fn subject_of(assertion: &str) -> Option<String> {
     let payload = token.decode_payload(&mut buffers.payload).ok()?;
     let mut subject = None;
     Reader::object(&payload, |name, reader| {
-        if let (Scalar::String(value), b"sub") = (reader.scalar()?, name) {
+        if let (Scalar::String(value), b"sub") = (reader.scalar()?, &*name) {
             subject = Some(value.into_owned());
         }
         Ok(())

@@ -22,7 +22,7 @@ impl<'a> Header<'a> {
     pub(crate) fn parse(text: &'a str) -> Result<Self, Malformed> {
         let (mut algorithm, mut key_id, mut typ) = (None, None, None);
         Reader::object(text, |name, reader| {
-            match name {
+            match &*name {
                 b"alg" => algorithm = Some(reader.string_of(&"alg")?),
                 b"kid" => key_id = Some(reader.string_of(&"kid")?),
                 b"typ" => typ = Some(reader.string_of(&"typ")?),

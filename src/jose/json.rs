@@ -8,10 +8,10 @@
 //! way round but for the three rules.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use super::compact::Malformed;
-use super::words::{Names, Stops, number};
+use super::words::{Names, Stops, key_at, key_of, number, ten_digits};
 
 /// Deeper than any real claims set; serde_json's own guard is 128.
 const MAX_DEPTH: u8 = 32;
@@ -26,6 +26,28 @@ pub(crate) enum Scalar<'a> {
     Null,
     Number(&'a str),
     String(Cow<'a, str>),
+}
+
+/// The name of a member, decoded.
+#[derive(Clone, Copy)]
+pub(crate) struct MemberName<'n> {
+    name: &'n [u8],
+    key: u64,
+}
+
+impl MemberName<'_> {
+    /// See [`key_of`].
+    pub(crate) fn key(self) -> u64 {
+        self.key
+    }
+}
+
+impl Deref for MemberName<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.name
+    }
 }
 
 /// Walks over a text, value by value.
@@ -43,7 +65,7 @@ impl<'a> Reader<'a> {
     /// Reads a text that is one object. `member` is given each top-level name and must read its value.
     pub(crate) fn object(
         text: &'a str,
-        member: impl FnMut(&[u8], &mut Self) -> Result<(), Malformed>,
+        member: impl FnMut(MemberName<'_>, &mut Self) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
         Self::new(text, MAX_MEMBERS).document(member)
     }
@@ -60,7 +82,7 @@ impl<'a> Reader<'a> {
 
     fn document<F>(mut self, member: F) -> Result<(), Malformed>
     where
-        F: FnMut(&[u8], &mut Self) -> Result<(), Malformed>,
+        F: FnMut(MemberName<'_>, &mut Self) -> Result<(), Malformed>,
     {
         self.skip_space();
         self.members(member)?;
@@ -91,9 +113,22 @@ impl<'a> Reader<'a> {
     fn pass_other(&mut self) -> Result<(), Malformed> {
         match self.peek() {
             Some(b'{') => self.members(|_, reader| reader.pass()),
-            Some(b'[') => self.elements(Self::pass),
+            Some(b'[') => self.elements(Self::pass_some),
             _ => self.scalar().map(drop),
         }
+    }
+
+    /// Checks an element, and those behind it up to the last of a row of plain strings.
+    fn pass_some(&mut self) -> Result<(), Malformed> {
+        while self.plain_string().is_some() {
+            // Another one, without a space before it.
+            if self.bytes()[self.at..].first_chunk() != Some(b",\"") {
+                return Ok(());
+            }
+            self.at += 1;
+            self.count()?;
+        }
+        self.pass_other()
     }
 
     /// Reads a string, or fails naming the member.
@@ -124,7 +159,7 @@ impl<'a> Reader<'a> {
 
     fn members(
         &mut self,
-        mut member: impl FnMut(&[u8], &mut Self) -> Result<(), Malformed>,
+        mut member: impl FnMut(MemberName<'_>, &mut Self) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
         self.open(b'{')?;
         let object = self.names.begin();
@@ -132,14 +167,16 @@ impl<'a> Reader<'a> {
         while more {
             self.count()?;
             if let Some(range) = self.plain_string() {
-                self.names.add(&object, self.text, range.clone())?;
+                let (name, key) = (&self.bytes()[range.clone()], key_at(self.bytes(), range.clone()));
+                self.names.add(&object, self.text, key, range)?;
                 self.colon()?;
-                member(&self.text.as_bytes()[range], self)?;
+                member(MemberName { name, key }, self)?;
             } else {
                 let name = self.escaped_string()?;
                 self.names.add_decoded(name.clone());
                 self.colon()?;
-                member(name.as_bytes(), self)?;
+                let name = name.as_bytes();
+                member(MemberName { name, key: key_of(name) }, self)?;
             }
             more = self.is_followed(b'}')?;
         }
@@ -272,6 +309,14 @@ impl<'a> Reader<'a> {
             .try_fold(0, |value, digit| char::from(*digit).to_digit(16).map(|digit| value << 4 | digit));
         self.at += 4;
         value.ok_or(Malformed::Json)
+    }
+
+    /// Reads a date of ten digits, as most are. Nothing is read if it is another number, or none.
+    #[inline]
+    pub(crate) fn date(&mut self) -> Option<i64> {
+        let date = ten_digits(&self.bytes()[self.at..])?;
+        self.at += 10;
+        Some(date)
     }
 
     /// Reads a number, or fails naming the member.

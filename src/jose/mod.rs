@@ -35,3 +35,4 @@ pub(crate) use key::{KeySet, NoKey, VerifyingKey};
 pub(crate) use material::Material;
 #[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 pub(crate) use sign::SigningKey;
+pub(crate) use words::key_of;

@@ -38,37 +38,47 @@ impl<'a> Names<'a> {
         Mark { few_len: self.few_len, more_len: self.more.len(), bits }
     }
 
-    /// A name that stands there in the document, of the object that began at the mark.
+    /// A name that stands there in the document, of the object that began at the mark; with its key.
     #[inline]
     pub(super) fn add(
         &mut self,
         object: &Mark,
         document: &'a str,
+        key: u64,
         place: Range<usize>,
     ) -> Result<(), Malformed> {
-        let name = Name::new(document.as_bytes(), place);
-        let bit = name.bit();
-        if self.few_len == FEW_NAMES || self.bits & bit != 0 {
-            return self.add_slowly(object, document, name);
-        }
+        let bit = bit_of(key);
+        let is_new = self.bits & bit == 0;
         self.bits |= bit;
-        self.few[self.few_len] = name;
-        self.few_len += 1;
-        Ok(())
+        if let Some(name) = self.few.get_mut(self.few_len).filter(|_| is_new) {
+            // Part by part: put together elsewhere and read from there, it would have to be waited for.
+            name.key = key;
+            name.start = place.start;
+            name.end = place.end;
+            self.few_len += 1;
+            return Ok(());
+        }
+        self.add_slowly(object, document, key, place)
     }
 
     #[inline(never)]
-    fn add_slowly(&mut self, object: &Mark, document: &'a str, name: Name) -> Result<(), Malformed> {
+    fn add_slowly(
+        &mut self,
+        object: &Mark,
+        document: &'a str,
+        key: u64,
+        place: Range<usize>,
+    ) -> Result<(), Malformed> {
+        let text = &document[place.clone()];
         if self.few_len == FEW_NAMES {
-            self.more.push(Cow::Borrowed(&document[name.place()]));
+            self.more.push(Cow::Borrowed(text));
             return Ok(());
         }
-        let is_same =
-            |other: &Name| other.key == name.key && document[other.place()] == document[name.place()];
+        let is_same = |other: &Name| other.key == key && document[other.place()] == *text;
         if self.few[object.few_len..self.few_len].iter().any(is_same) {
             return Err(Malformed::Duplicate);
         }
-        self.few[self.few_len] = name;
+        self.few[self.few_len] = Name { key, start: place.start, end: place.end };
         self.few_len += 1;
         Ok(())
     }
@@ -99,39 +109,48 @@ impl<'a> Names<'a> {
 /// A name that is written without escapes.
 #[derive(Clone, Copy, Default)]
 struct Name {
-    /// Two that differ are of different names.
     key: u64,
     start: usize,
-    len: usize,
+    end: usize,
 }
 
 impl Name {
-    #[inline]
-    fn new(document: &[u8], place: Range<usize>) -> Self {
-        let (start, len) = (place.start, place.end - place.start);
-        // What stands behind a short one is shifted out; at the end of the document nothing may stand there.
-        let first = match document[start..].first_chunk() {
-            Some(chunk) if len >= 8 => u64::from_le_bytes(*chunk),
-            Some(chunk) => u64::from_le_bytes(*chunk) << (8 * (7 - len)) << 8,
-            None => Self::first_of_last(&document[place]),
-        };
-        Self { key: first ^ len as u64, start, len }
-    }
-
-    #[cold]
-    fn first_of_last(name: &[u8]) -> u64 {
-        name.iter().rev().fold(0, |key, byte| key << 8 | u64::from(*byte)) << (8 * (7 - name.len())) << 8
-    }
-
-    #[inline]
-    fn bit(&self) -> u64 {
-        // The fractional part of the golden ratio spreads what differs in few bits.
-        1 << (self.key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58)
-    }
-
     fn place(&self) -> Range<usize> {
-        self.start..self.start + self.len
+        self.start..self.end
     }
+}
+
+/// Of two names with different keys, no bytes are the same; two of at most [`KEY_BYTES`] with one key are one.
+pub(crate) const fn key_of(name: &[u8]) -> u64 {
+    let len = if name.len() < KEY_BYTES { name.len() } else { KEY_BYTES };
+    let mut first = 0;
+    let mut at = len;
+    while at > 0 {
+        at -= 1;
+        first = first << 8 | name[at] as u64;
+    }
+    first | (name.len() as u64) << (8 * KEY_BYTES)
+}
+
+/// The same of a name in a document, whose bytes are read at once where some follow it.
+#[inline]
+pub(super) fn key_at(document: &[u8], place: Range<usize>) -> u64 {
+    let len = place.end - place.start;
+    match document[place.start..].first_chunk() {
+        Some(chunk) => {
+            let first = u64::from_le_bytes(*chunk) & ((1 << (8 * len.min(KEY_BYTES))) - 1);
+            first | (len as u64) << (8 * KEY_BYTES)
+        }
+        None => key_of(&document[place]),
+    }
+}
+
+/// The bytes of a name that are in its key. The last one has its length.
+pub(crate) const KEY_BYTES: usize = 7;
+
+fn bit_of(key: u64) -> u64 {
+    // The last multiplier of MurmurHash3 spreads what differs in few bits, and the names of usual claims sets well.
+    1 << (key.wrapping_mul(0xc4ce_b9fe_1a85_ec53) >> 58)
 }
 
 /// Finds what may end a run of plain characters in a string: a quote, a backslash, a control character.
@@ -175,12 +194,22 @@ impl Stops {
 }
 
 /// Of the first block, as far as there is one.
+#[inline]
 fn stops_of(bytes: &[u8]) -> u64 {
-    let mut last = [b' '; BLOCK];
-    let block = bytes.first_chunk().unwrap_or_else(|| {
-        last[..bytes.len()].copy_from_slice(bytes);
-        &last
-    });
+    match bytes.first_chunk() {
+        Some(block) => stops_of_block(block),
+        None => stops_of_last(bytes),
+    }
+}
+
+fn stops_of_last(bytes: &[u8]) -> u64 {
+    let mut block = [b' '; BLOCK];
+    block[..bytes.len()].copy_from_slice(bytes);
+    stops_of_block(&block)
+}
+
+#[inline]
+fn stops_of_block(block: &[u8; BLOCK]) -> u64 {
     let (parts, _) = block.as_chunks();
     parts.iter().rev().fold(0, |mask, part| mask << 16 | u64::from(stops_of_part(part)))
 }
@@ -217,6 +246,21 @@ pub(super) fn number(text: &str, start: usize) -> Option<&str> {
     // Up to 18 characters without an exponent are in range whatever they say.
     let is_small = number.len() <= 18 && !has_exponent;
     (is_small || number.parse::<f64>().is_ok_and(|value| value.abs() < 1e308)).then_some(number)
+}
+
+/// Of a date of this century: ten digits, as its value, and nothing behind them that would belong to the number.
+#[inline]
+pub(super) fn ten_digits(bytes: &[u8]) -> Option<i64> {
+    let [digits @ .., behind] = bytes.first_chunk::<11>()?;
+    let mut value = 0;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        value = 10 * value + i64::from(digit - b'0');
+    }
+    let is_all = digits[0] != b'0' && !matches!(behind, b'0'..=b'9' | b'.' | b'e' | b'E');
+    is_all.then_some(value)
 }
 
 #[cfg(test)]

@@ -30,6 +30,30 @@ pub(super) struct Claims<'a> {
     pub(super) is_bound: bool,
 }
 
+/// The names that are looked for, each as one number. Those of more than seven bytes share theirs with others.
+mod key {
+    use crate::jose::key_of;
+
+    pub(super) const AT_HASH: u64 = key_of(b"at_hash");
+    pub(super) const AUD: u64 = key_of(b"aud");
+    pub(super) const C_HASH: u64 = key_of(b"c_hash");
+    pub(super) const CLIENT_ID: u64 = key_of(b"client_id");
+    pub(super) const CNF: u64 = key_of(b"cnf");
+    pub(super) const EVENTS: u64 = key_of(b"events");
+    pub(super) const EXP: u64 = key_of(b"exp");
+    pub(super) const IAT: u64 = key_of(b"iat");
+    pub(super) const ISS: u64 = key_of(b"iss");
+    pub(super) const JTI: u64 = key_of(b"jti");
+    pub(super) const NBF: u64 = key_of(b"nbf");
+    pub(super) const S_HASH: u64 = key_of(b"s_hash");
+    pub(super) const SCOPE: u64 = key_of(b"scope");
+    pub(super) const SUB: u64 = key_of(b"sub");
+    #[cfg(feature = "remote")]
+    pub(super) const TOKEN_TYPE: u64 = key_of(b"token_type");
+    pub(super) const TOKEN_USE: u64 = key_of(b"token_use");
+    pub(super) const TYP: u64 = key_of(b"typ");
+}
+
 /// What the claim `typ` of a Keycloak token says if it is not an access token.
 const NO_ACCESS_TOKENS: [&str; 4] = ["ID", "Logout", "Offline", "Refresh"];
 
@@ -40,41 +64,41 @@ impl<'a> Claims<'a> {
     pub(super) fn read(payload: &'a str) -> Result<Self, Malformed> {
         let mut claims = Self::default();
         Reader::object(payload, |name, reader| {
-            // No name that is read has another length: most are passed over by that.
-            if !(3..=10).contains(&name.len()) {
-                return reader.pass();
-            }
-            match name {
-                b"iss" => claims.issuer = Some(reader.string_of(&"iss")?),
-                b"sub" => claims.subject = Some(reader.string_of(&"sub")?),
-                b"aud" => claims.audience = Some(Strings::read(&"aud", reader)?),
-                b"exp" => claims.expires = Some(NumericDate::read(&"exp", reader)?),
-                b"nbf" => claims.not_before = Some(NumericDate::read(&"nbf", reader)?),
-                b"iat" => claims.issued = Some(NumericDate::read(&"iat", reader)?),
-                b"jti" => {
+            match name.key() {
+                key::ISS => claims.issuer = Some(reader.string_of(&"iss")?),
+                key::SUB => claims.subject = Some(reader.string_of(&"sub")?),
+                key::AUD => claims.audience = Some(Strings::read(&"aud", reader)?),
+                key::EXP => claims.expires = Some(NumericDate::read(&"exp", reader)?),
+                key::NBF => claims.not_before = Some(NumericDate::read(&"nbf", reader)?),
+                key::IAT => claims.issued = Some(NumericDate::read(&"iat", reader)?),
+                key::JTI => {
                     reader.string_of(&"jti")?;
                     claims.has_id = true;
                 }
-                b"client_id" => claims.client_id = Some(reader.string_of(&"client_id")?),
-                b"scope" => claims.scope = Some(Strings::read(&"scope", reader)?),
+                key::CLIENT_ID if *name == *b"client_id" => {
+                    claims.client_id = Some(reader.string_of(&"client_id")?);
+                }
+                key::SCOPE => claims.scope = Some(Strings::read(&"scope", reader)?),
                 #[cfg(feature = "remote")]
-                b"token_type" => {
+                key::TOKEN_TYPE if *name == *b"token_type" => {
                     if let Scalar::String(typ) = reader.scalar()? {
                         claims.token_type = Some(typ);
                     }
                 }
-                b"token_use" => claims.token_use = Some(reader.string_of(&"token_use")?),
+                key::TOKEN_USE if *name == *b"token_use" => {
+                    claims.token_use = Some(reader.string_of(&"token_use")?);
+                }
                 // OpenID Connect Core §2 and §3.3.2.11, FAPI 1.0 Part 2 §5.1.1, Back-Channel Logout §2.4.
-                b"at_hash" => claims.note_foreign("at_hash", reader)?,
-                b"c_hash" => claims.note_foreign("c_hash", reader)?,
-                b"s_hash" => claims.note_foreign("s_hash", reader)?,
-                b"events" => claims.note_foreign("events", reader)?,
+                key::AT_HASH => claims.note_foreign("at_hash", reader)?,
+                key::C_HASH => claims.note_foreign("c_hash", reader)?,
+                key::S_HASH => claims.note_foreign("s_hash", reader)?,
+                key::EVENTS => claims.note_foreign("events", reader)?,
                 // Keycloak's own: an access token says "Bearer" here.
-                b"typ" => match reader.scalar()? {
+                key::TYP => match reader.scalar()? {
                     Scalar::String(typ) if NO_ACCESS_TOKENS.contains(&&*typ) => claims.foreign = Some("typ"),
                     _ => {}
                 },
-                b"cnf" => {
+                key::CNF => {
                     claims.is_bound = true;
                     reader.pass()?;
                 }
@@ -168,11 +192,14 @@ pub(super) struct NumericDate {
 
 impl NumericDate {
     fn read(name: &'static &'static str, reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Self::parse(reader.number_of(name)?).ok_or(Malformed::WrongType(name))
+        match reader.date() {
+            Some(seconds) => Ok(Self { seconds, nanos: 0 }),
+            None => Self::parse(reader.number_of(name)?).ok_or(Malformed::WrongType(name)),
+        }
     }
 
     fn parse(number: &str) -> Option<Self> {
-        if let Some(seconds) = few_digits(number).or_else(|| number.parse().ok()) {
+        if let Ok(seconds) = number.parse() {
             return Some(Self { seconds, nanos: 0 });
         }
         let seconds = number.parse::<f64>().ok().filter(|seconds| seconds.is_finite())?;
@@ -205,12 +232,6 @@ impl NumericDate {
             if self.seconds < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
         whole?.checked_add(Duration::from_nanos(u64::from(self.nanos)))
     }
-}
-
-/// Most dates are ten digits and nothing else.
-fn few_digits(number: &str) -> Option<i64> {
-    let digit = |value, byte: u8| byte.is_ascii_digit().then(|| 10 * value + i64::from(byte - b'0'));
-    if number.len() <= 18 { number.bytes().try_fold(0, digit) } else { None }
 }
 
 fn nanos(duration: Duration) -> i128 {

@@ -299,7 +299,7 @@ fn string_claim(payload: &str, wanted: &str) -> Option<String> {
     let mut found = None;
     Reader::object(payload, |name, reader| {
         match reader.scalar()? {
-            Scalar::String(value) if name == wanted.as_bytes() => found = Some(value.into_owned()),
+            Scalar::String(value) if *name == *wanted.as_bytes() => found = Some(value.into_owned()),
             _ => {}
         }
         Ok(())

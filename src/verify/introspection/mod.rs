@@ -204,7 +204,7 @@ impl Endpoint {
         let mut active = None;
         Reader::object(answer, |name, reader| {
             let value = reader.scalar()?;
-            if name == b"active" {
+            if *name == *b"active" {
                 active = Some(value);
             }
             Ok(())
