@@ -65,8 +65,13 @@ impl SharedClock {
         }
     }
 
+    /// Nanoseconds since the Unix epoch.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn unix_nanos(&self) -> i128 {
+        unix_nanos(self.now())
+    }
+
     /// True until another is given.
-    #[cfg(feature = "client")]
     #[inline]
     pub(crate) fn is_system(&self) -> bool {
         self.0.is_none()
@@ -80,24 +85,33 @@ impl fmt::Debug for SharedClock {
     }
 }
 
-/// From the first moment at which something is good up to the one at which it is not any more. What the system's
-/// clock cannot hold it does not reach.
+/// From the first moment at which something is good up to the one at which it is not any more, in nanoseconds since
+/// the Unix epoch.
 #[cfg(feature = "jwt")]
 pub(crate) struct Window {
-    pub(crate) begin: Option<SystemTime>,
-    pub(crate) end: Option<SystemTime>,
+    pub(crate) begin: i128,
+    pub(crate) end: i128,
 }
 
 #[cfg(feature = "jwt")]
 impl Window {
-    pub(crate) fn contains(&self, now: SystemTime) -> bool {
-        self.begin.is_none_or(|begin| begin <= now) && self.end.is_none_or(|end| now < end)
+    pub(crate) fn contains(&self, now: i128) -> bool {
+        self.begin <= now && now < self.end
+    }
+
+    /// True if this is so now; as cheaply as can be where the next second does not matter.
+    pub(crate) fn is_open(&self, clock: &SharedClock) -> bool {
+        let is_long = |behind: i128| self.contains(behind) && self.contains(behind + 1_000_000_000);
+        if clock.is_system() && coarse::wall().is_some_and(|behind| is_long(behind.into())) {
+            return true;
+        }
+        self.contains(clock.unix_nanos())
     }
 }
 
 /// The system's clocks as of the last tick of its timer: up to 10 ms behind, and read in 3 ns where a precise one
 /// takes 25. In nanoseconds; `None` where there are no such clocks.
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "jwt"))]
 pub(crate) mod coarse {
     #[cfg(any(target_os = "android", target_os = "linux"))]
     use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
@@ -110,7 +124,7 @@ pub(crate) mod coarse {
     }
 
     /// Since the machine started, without the time that it was suspended.
-    #[cfg(any(target_os = "android", target_os = "linux"))]
+    #[cfg(all(feature = "client", any(target_os = "android", target_os = "linux")))]
     #[inline]
     pub(crate) fn running() -> Option<i64> {
         read(ClockId::MonotonicCoarse)
@@ -129,7 +143,7 @@ pub(crate) mod coarse {
         None
     }
 
-    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    #[cfg(all(feature = "client", not(any(target_os = "android", target_os = "linux"))))]
     pub(crate) fn running() -> Option<i64> {
         None
     }
@@ -158,7 +172,25 @@ pub(crate) fn unix_nanos(time: SystemTime) -> i128 {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use super::unix_nanos;
+    use super::{Clock, SharedClock, SystemClock, Window, unix_nanos};
+
+    #[test]
+    fn a_window_is_judged_to_the_nanosecond() {
+        let at = |nanos: u64| SharedClock::new(move || UNIX_EPOCH + Duration::from_nanos(nanos));
+        let window = Window { begin: 1_000, end: 2_000 };
+        let open = [999, 1_000, 1_999, 2_000].map(|now| window.is_open(&at(now)));
+        assert_eq!(open, [false, true, true, false]);
+    }
+
+    #[test]
+    fn the_end_of_a_window_is_not_seen_late() {
+        // The system's clock goes on, so only what has passed is certain.
+        let now = unix_nanos(SystemClock.now());
+        let clock = SharedClock::default();
+        assert!(!Window { begin: i128::MIN, end: now }.is_open(&clock));
+        assert!(Window { begin: now, end: i128::MAX }.is_open(&clock));
+        assert!(!Window { begin: now + 3_600_000_000_000, end: i128::MAX }.is_open(&clock));
+    }
 
     #[test]
     fn both_sides_of_the_epoch() {

@@ -248,26 +248,33 @@ pub(super) fn number(text: &str, start: usize) -> Option<&str> {
     (is_small || number.parse::<f64>().is_ok_and(|value| value.abs() < 1e308)).then_some(number)
 }
 
-/// Of a date of this century: ten digits, as its value, and nothing behind them that would belong to the number.
+/// The value of ten digits that are a whole number: as most dates are, from 2001 to 2286.
 #[inline]
 pub(super) fn ten_digits(bytes: &[u8]) -> Option<i64> {
-    let [digits @ .., behind] = bytes.first_chunk::<11>()?;
-    let mut value = 0;
-    for digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        value = 10 * value + i64::from(digit - b'0');
-    }
-    let is_all = digits[0] != b'0' && !matches!(behind, b'0'..=b'9' | b'.' | b'e' | b'E');
-    is_all.then_some(value)
+    let [high @ .., ninth, tenth, behind] = bytes.first_chunk::<11>()?;
+    let high = eight_digits(*high)?;
+    let is_number = high >= 10_000_000
+        && ninth.is_ascii_digit()
+        && tenth.is_ascii_digit()
+        && !matches!(behind, b'0'..=b'9' | b'.' | b'e' | b'E');
+    is_number.then(|| 100 * high + i64::from(ninth - b'0') * 10 + i64::from(tenth - b'0'))
+}
+
+/// The value of eight digits: of each two next to each other, of each four, of all, at once.
+fn eight_digits(digits: [u8; 8]) -> Option<i64> {
+    let each = u64::from_le_bytes(digits) ^ 0x3030_3030_3030_3030;
+    let is_digits = (each | each.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0 == 0;
+    let twos = each.wrapping_mul(10).wrapping_add(each >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = twos.wrapping_mul(100).wrapping_add(twos >> 16) & 0x0000_ffff_0000_ffff;
+    let all = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff;
+    is_digits.then_some(all as i64)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Stops, stops_of_part};
+    use super::{KEY_BYTES, Stops, key_at, key_of, number, stops_of_part, ten_digits};
 
     #[test]
     fn every_byte_at_every_place() {
@@ -281,7 +288,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn names_with_one_key_are_one_or_long() {
+        let names =
+            ["", "a", "b", "aa", "a\0", "iss", "nss\0", "client_id", "client_xy", "abcdefg", "abcdefgh"];
+        for one in names {
+            for other in names {
+                let is_same = key_of(one.as_bytes()) == key_of(other.as_bytes());
+                let is_long = one.len() == other.len() && one.len() > KEY_BYTES;
+                assert!(if is_same { one == other || is_long } else { one != other }, "{one:?} {other:?}");
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_key_of_a_name_wherever_it_stands(before in "[a-z]{0,9}", name in "[a-zé\0]{0,12}", behind in "[a-z]{0,9}") {
+            let document = format!("{before}{name}{behind}");
+            let place = before.len()..before.len() + name.len();
+            prop_assert_eq!(key_at(document.as_bytes(), place), key_of(name.as_bytes()));
+        }
+
+        #[test]
+        fn ten_digits_are_what_a_number_of_ten_is(text in "[0-9a/:.eE-]{9,12}", digits in "[0-9]{9,11}", behind in "[,}. e5]{1,2}") {
+            for text in [text, format!("{digits}{behind}")] {
+                let usual = number(&text, 0).filter(|number| number.len() == 10 && !number.starts_with('-'));
+                let usual = usual.and_then(|number| number.parse().ok());
+                // At the end of the document, the usual way has to do.
+                let expected = usual.filter(|_| text.len() > 10);
+                prop_assert_eq!(ten_digits(text.as_bytes()), expected, "{}", text);
+            }
+        }
+
         #[test]
         fn the_next_one_wherever_it_is(text in r#"["\\a\n~é]{0,300}"#, steps in prop::collection::vec(0..90_usize, 0..20)) {
             let mut stops = Stops::new();

@@ -111,11 +111,10 @@ impl<'a> Claims<'a> {
 
     /// When `exp`, `nbf` and `iat` allow the token.
     pub(super) fn window(&self, leeway: Duration) -> Window {
-        let begin = self.not_before.max(self.issued).and_then(NumericDate::to_system_time);
-        let end = self.expires.and_then(NumericDate::to_system_time);
+        let (begin, leeway) = (self.not_before.max(self.issued), nanos(leeway));
         Window {
-            begin: begin.and_then(|begin| begin.checked_sub(leeway)),
-            end: end.and_then(|end| end.checked_add(leeway)),
+            begin: begin.map_or(i128::MIN, |begin| begin.since_epoch().saturating_sub(leeway)),
+            end: self.expires.map_or(i128::MAX, |end| end.since_epoch().saturating_add(leeway)),
         }
     }
 

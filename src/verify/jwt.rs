@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::Verify;
 use super::claims::Claims;
@@ -108,7 +107,7 @@ impl JwtVerifier {
         let inner = &*self.inner;
         inner.decisions.get(token, |found| {
             let proof = found.proof()?;
-            let good = proof.window.contains(inner.rules.clock.now()) && inner.keys.is_current(&proof.keys);
+            let good = proof.window.is_open(&inner.rules.clock) && inner.keys.is_current(&proof.keys);
             good.then(|| Arc::clone(found).into())
         })
     }
@@ -161,7 +160,7 @@ fn try_verify<'v>(
     let claims = Claims::read(&payload)?;
     let verifier = choose(&claims)?;
     let inner = &*verifier.inner;
-    let now = inner.rules.clock.now();
+    let now = inner.rules.clock.unix_nanos();
     inner.rules.check(header, &claims, now)?;
     // Before a key is asked for: a token that has none cannot be good, whatever comes of that.
     let signature = compact.decode_signature(&mut buffers.signature)?;
@@ -236,7 +235,7 @@ impl Inner {
         })
     }
 
-    fn remember(&self, identity: &Identity, now: SystemTime) {
+    fn remember(&self, identity: &Identity, now: i128) {
         if let Some(found) = identity.proven() {
             // Judged by the clock alone: it is asked for each place of a bucket.
             let is_void =
@@ -255,7 +254,7 @@ impl Inner {
         let payload = compact.decode_payload(&mut buffers.payload)?;
         let signature = compact.decode_signature(&mut buffers.signature)?;
         let claims = Claims::read(&payload)?;
-        self.rules.check(&header, &claims, self.rules.clock.now())?;
+        self.rules.check(&header, &claims, self.rules.clock.unix_nanos())?;
         let text = || ClaimsText::Own((*payload).into());
         self.prove(key, compact.signing_input, signature, &claims, &payload, text)
     }

@@ -4,13 +4,13 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::claims::Claims;
-use crate::clock::{SharedClock, unix_nanos};
+use crate::clock::SharedClock;
 use crate::identity::Found;
 use crate::jose::{Header, Malformed, NoKey, same_type};
 use crate::rejection::Rejection;
@@ -61,13 +61,8 @@ pub(super) enum Refused {
 }
 
 impl Rules {
-    /// Everything that can be said before the signature is looked at.
-    pub(super) fn check(
-        &self,
-        header: &Header<'_>,
-        claims: &Claims<'_>,
-        now: SystemTime,
-    ) -> Result<(), Refused> {
+    /// Everything that can be said before the signature is looked at. `now` is in nanoseconds since the Unix epoch.
+    pub(super) fn check(&self, header: &Header<'_>, claims: &Claims<'_>, now: i128) -> Result<(), Refused> {
         // RFC 7519 §5.1: `typ` may be left out where only JWTs are expected.
         let typ = header.typ.as_deref().unwrap_or("JWT");
         let is_expected =
@@ -77,7 +72,7 @@ impl Rules {
             return Err(Refused::Type);
         }
         self.check_names(claims)?;
-        self.check_times(claims, unix_nanos(now))?;
+        self.check_times(claims, now)?;
         self.check_kind(claims)
     }
 

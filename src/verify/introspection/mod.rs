@@ -21,7 +21,7 @@ use super::claims::Claims;
 use super::digest::{Digest, DigestKey};
 use super::jwt::JwtVerifier;
 use super::rules::Refused;
-use crate::clock::{SharedClock, unix_nanos};
+use crate::clock::SharedClock;
 use crate::contract::{ClientAuth, Credentials};
 use crate::credential::{Credential, Scheme};
 use crate::error::ConfigError;
@@ -244,7 +244,7 @@ impl Endpoint {
         {
             return Err(Refused::Issuer);
         }
-        let now = unix_nanos(self.clock.now());
+        let now = self.clock.unix_nanos();
         if claims.expires.is_some_and(|expires| !expires.is_after(now, Duration::ZERO)) {
             return Err(Refused::Expired);
         }
