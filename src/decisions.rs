@@ -6,8 +6,8 @@
 //! 3. Entries and bytes are bounded. What is full forgets something; what is lost is asked for again.
 //! 4. Whether an entry still counts is the reader's question, at each look.
 //!
-//! A table has buckets of eight places. It begins small, and another of twice the size takes over when a bucket
-//! is full: what is looked at in turn lies close together.
+//! A table has buckets of eight places. It begins small, and another of four times the size takes over when a
+//! bucket is full: what is looked at in turn lies close together.
 
 use std::array;
 use std::fmt;
@@ -22,10 +22,12 @@ use foldhash::fast::RandomState;
 const WAYS: usize = 8;
 /// 96 bits of a signature in base64url.
 const HASHED_BYTES: usize = 16;
-/// 1,024 places: 10 KiB.
-const FIRST_BUCKETS: usize = 128;
+/// Of a first table: 4,096 places, 40 KiB. Fewer where fewer entries are allowed.
+const FIRST_BUCKETS: usize = 512;
+/// Four times as many in each.
+const GROWTH_BITS: usize = 2;
 /// The last table has half a million buckets: 40 MiB.
-const TABLES: usize = 13;
+const TABLES: usize = 6;
 
 /// With `WHOLE`, all of the bytes are hashed: for what does not end in a signature.
 pub(crate) struct Decisions<V, const WHOLE: bool = false> {
@@ -38,6 +40,7 @@ pub(crate) struct Decisions<V, const WHOLE: bool = false> {
     bytes: AtomicUsize,
     /// Where the last sweep ended.
     hand: AtomicUsize,
+    first_buckets: usize,
     max_entries: usize,
     max_bytes: usize,
 }
@@ -71,6 +74,7 @@ impl<V: Remembered, const WHOLE: bool> Decisions<V, WHOLE> {
             entries: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             hand: AtomicUsize::new(0),
+            first_buckets: max_entries.clamp(1, FIRST_BUCKETS).next_power_of_two(),
             max_entries,
             max_bytes,
         }
@@ -125,13 +129,17 @@ impl<V: Remembered, const WHOLE: bool> Decisions<V, WHOLE> {
     }
 
     fn table(&self, index: usize) -> &Table<V> {
-        self.tables[index].get_or_init(|| Table::new(FIRST_BUCKETS << index))
+        self.tables[index].get_or_init(|| Table::new(self.buckets(index)))
+    }
+
+    fn buckets(&self, index: usize) -> usize {
+        self.first_buckets << (GROWTH_BITS * index)
     }
 
     /// Where buckets are crowded by chance, and not because the table is small for what is in it, more of them
     /// would not help for long.
     fn may_grow(&self, index: usize) -> bool {
-        let places = (FIRST_BUCKETS << index) * WAYS;
+        let places = self.buckets(index) * WAYS;
         index + 1 < TABLES
             && places < self.max_entries.saturating_mul(8)
             && self.entries.load(Ordering::Relaxed) > places / 16
@@ -184,14 +192,14 @@ impl<V: Remembered, const WHOLE: bool> Decisions<V, WHOLE> {
         }
     }
 
-    /// Moves all to a table of twice the size.
+    /// Moves all to the next table.
     fn grow(&self, index: usize) {
         let Ok(_alone) = self.growing.try_lock() else { return };
         if self.current.load(Ordering::SeqCst) != index {
             return;
         }
         let old = self.table(index);
-        let mut buckets: Vec<_> = (0..old.0.len() * 2).map(|_| [const { None }; WAYS]).collect();
+        let mut buckets: Vec<_> = (0..self.buckets(index + 1)).map(|_| [const { None }; WAYS]).collect();
         let count = buckets.len();
         for entry in old.take(|tag, _| tag != 0) {
             let hash = self.hash(entry.token());

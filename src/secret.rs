@@ -87,11 +87,9 @@ pub(crate) struct Wiped {
 #[cfg(feature = "jwt")]
 impl Wiped {
     pub(crate) fn new(bytes: &[u8]) -> Self {
-        let (words, rest) = bytes.as_chunks();
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        let words = words.iter().chain([&last]).map(|word| u64::from_ne_bytes(*word));
-        Self { words: Zeroizing::new(words.collect()), len: bytes.len() }
+        let mut words = vec![0; bytes.len().div_ceil(size_of::<u64>())].into_boxed_slice();
+        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        Self { words: Zeroizing::new(words), len: bytes.len() }
     }
 
     pub(crate) fn len(&self) -> usize {
