@@ -16,37 +16,44 @@ pub(crate) struct Lanes<T>(Box<[T]>);
 impl<T> Lanes<T> {
     /// The values are as good as each other.
     pub(crate) fn new(make: impl FnMut() -> T) -> Self {
-        static LANES: OnceLock<usize> = OnceLock::new();
-        let lanes = *LANES.get_or_init(|| {
-            let threads = available_parallelism().map_or(1, usize::from);
-            (2 * threads).min(MOST).next_power_of_two()
-        });
-        Self(std::iter::repeat_with(make).take(lanes).collect())
+        Self(std::iter::repeat_with(make).take(count()).collect())
     }
 
-    /// The one of the thread with this number.
     #[inline]
-    pub(crate) fn at(&self, number: usize) -> &T {
-        // The length is a power of two.
-        &self.0[number & (self.0.len() - 1)]
+    pub(crate) fn at(&self, lane: Lane) -> &T {
+        &self.0[lane.0]
     }
 }
 
-/// The number of this thread: 1, 2, 3 and so on, in the order in which they ask.
-#[inline]
-pub(crate) fn number() -> usize {
-    thread_local! {
-        static OWN: Cell<usize> = const { Cell::new(0) };
-    }
-    static LAST: AtomicUsize = AtomicUsize::new(0);
-    match OWN.get() {
-        0 => {
-            let number = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-            OWN.set(number);
-            number
+/// The place of a thread's value in all lanes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Lane(usize);
+
+impl Lane {
+    /// This thread's: threads take turns, in the order in which they ask first.
+    #[inline]
+    pub(crate) fn own() -> Self {
+        thread_local! {
+            static OWN: Cell<Option<Lane>> = const { Cell::new(None) };
         }
-        number => number,
+        OWN.get().unwrap_or_else(|| {
+            let own = Self::next();
+            OWN.set(Some(own));
+            own
+        })
     }
+
+    #[cold]
+    fn next() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed) % count())
+    }
+}
+
+/// Of each row of lanes.
+fn count() -> usize {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| available_parallelism().map_or(1, usize::from).saturating_mul(2).min(MOST))
 }
 
 impl<T> fmt::Debug for Lanes<T> {
@@ -57,15 +64,17 @@ impl<T> fmt::Debug for Lanes<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lanes, number};
+    use super::{Lane, Lanes, count};
 
     #[test]
-    fn a_thread_keeps_its_own_and_shares_its_number_with_nobody() {
+    fn a_thread_keeps_its_own_and_the_next_has_another() {
         let mut made = 0..;
         let lanes = Lanes::new(|| made.next());
-        assert!(lanes.0.len().is_power_of_two());
-        let (own, one) = (lanes.at(number()), number());
-        let other = std::thread::spawn(number).join().unwrap();
-        assert!(other != one && number() == one && lanes.at(number()) == own);
+        let (own, one) = (lanes.at(Lane::own()), Lane::own());
+        let others = || std::thread::spawn(Lane::own).join().unwrap();
+        let others: Vec<_> = (0..count()).map(|_| others()).collect();
+        assert!(count() >= 2 && others.iter().any(|other| *other != one));
+        assert!(others.iter().all(|other| lanes.at(*other).is_some()));
+        assert!(Lane::own() == one && lanes.at(one) == own);
     }
 }

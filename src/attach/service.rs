@@ -11,7 +11,7 @@ use super::future::{Attempt, Pending, ResponseFuture, Sent, Spare};
 use super::origins::Origins;
 use super::peek::Refused;
 use super::replay::{NoReplay, Replay};
-use crate::lanes::{self, Lanes};
+use crate::lanes::{Lane, Lanes};
 use crate::source::{Held, Published, TokenSource};
 use crate::token::Token;
 
@@ -79,7 +79,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let lane = lanes::number();
+        let lane = Lane::own();
         let supply = self.gate.supply.at(lane);
         if !self.gate.rules.concern(request.uri(), request.headers()) {
             return ResponseFuture::calling(self.inner.call(supply.replay.start(request).0), None);
@@ -112,7 +112,7 @@ impl<S, P> Attach<S, P> {
         S: Service<Request<P::Body>, Response = Response<ResBody>> + Clone,
         P: Replay<B>,
     {
-        let supply = Arc::clone(self.gate.supply.at(lanes::number()));
+        let supply = Arc::clone(self.gate.supply.at(Lane::own()));
         let (mut request, spare) = supply.replay.start(request);
         let spare = spare.map(|body| Spare::new(&request, body, None));
         match supply.tokens.source.token().try_now() {

@@ -7,7 +7,7 @@ use http::HeaderValue;
 
 use super::windows::{Tick, Windows};
 use crate::clock::SharedClock;
-use crate::lanes::Lanes;
+use crate::lanes::{Lane, Lanes};
 use crate::token::{Token, TokenId};
 
 /// The token that a source has at hand, where it is read without asking the source; see
@@ -86,9 +86,9 @@ impl AtHand<'_> {
         self.current.id
     }
 
-    /// The value for the `Authorization` header, for the thread with this number.
+    /// The value for the `Authorization` header, for the thread of this lane.
     #[inline]
-    pub(crate) fn header_value(&self, lane: usize) -> HeaderValue {
+    pub(crate) fn header_value(&self, lane: Lane) -> HeaderValue {
         self.current.headers.at(lane).clone()
     }
 }
