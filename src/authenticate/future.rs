@@ -94,7 +94,7 @@ where
                     // The state is left right after, so this is there.
                     let Waiting { mut request, mut ready, gate } =
                         waiting.take().expect("polled after completion");
-                    match gate.admit(&mut request, *scheme, verdict) {
+                    match gate.conclude(&mut request, *scheme, verdict) {
                         Ok(()) => State::Calling { future: ready.call(request) },
                         Err(response) => State::Rejected { response: Some(response) },
                     }

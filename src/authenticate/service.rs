@@ -39,12 +39,6 @@ pub(super) struct Gate<R> {
     responder: R,
 }
 
-/// What the head of a request led to.
-enum Presented {
-    Nothing,
-    Credential(Scheme, Eventual<Result<Identity, Rejection>>),
-}
-
 impl<S, R> Authenticate<S, R> {
     pub(super) fn new(inner: S, shared: Shared, responder: R) -> Self {
         Self { inner, gate: Arc::new(Gate { shared, responder }) }
@@ -66,59 +60,77 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         request.extensions_mut().remove::<Identity>();
-        match self.gate.shared.examine(&mut request) {
-            Err(rejection) => ResponseFuture::rejected(self.gate.refuse(&request, None, rejection)),
-            Ok(Presented::Nothing) => {
-                request.extensions_mut().insert(Anonymous { offered: self.gate.shared.offered });
+        let shared = &self.gate.shared;
+        let (scheme, verdict) = match shared.examine(&mut request) {
+            Ok(Some(presented)) => (presented.scheme, shared.verify(presented)),
+            Ok(None) => {
+                request.extensions_mut().insert(Anonymous { offered: shared.offered });
+                return ResponseFuture::calling(self.inner.call(request));
+            }
+            Err(rejection) => return ResponseFuture::rejected(self.gate.refuse(&request, None, rejection)),
+        };
+        // Looked into where it is: what is known at once is not moved before.
+        match verdict.try_now() {
+            Ok(Ok(identity)) => {
+                shared.admit(&mut request, scheme, identity);
                 ResponseFuture::calling(self.inner.call(request))
             }
-            Ok(Presented::Credential(scheme, verdict)) => match verdict.try_now() {
-                Ok(verdict) => match self.gate.admit(&mut request, scheme, verdict) {
-                    Ok(()) => ResponseFuture::calling(self.inner.call(request)),
-                    Err(response) => ResponseFuture::rejected(response),
-                },
-                Err(later) => {
-                    // The service that was polled ready goes with the request; its clone was not.
-                    let clone = self.inner.clone();
-                    let ready = std::mem::replace(&mut self.inner, clone);
-                    ResponseFuture::verifying(later, scheme, request, ready, Arc::clone(&self.gate))
-                }
-            },
+            Ok(Err(rejection)) => ResponseFuture::rejected(self.gate.turn_away(&request, scheme, rejection)),
+            Err(later) => {
+                // The service that was polled ready goes with the request; its clone was not.
+                let clone = self.inner.clone();
+                let ready = std::mem::replace(&mut self.inner, clone);
+                ResponseFuture::verifying(later, scheme, request, ready, Arc::clone(&self.gate))
+            }
         }
     }
 }
 
 impl Shared {
-    /// Reads what is presented, and marks it sensitive.
-    fn examine<B>(&self, request: &mut Request<B>) -> Result<Presented, Rejection> {
+    /// Reads what is presented, and marks it sensitive. `None` if that is nothing, and nothing is demanded.
+    fn examine<'r, B>(
+        &self,
+        request: &'r mut Request<B>,
+    ) -> Result<Option<credential::Presented<'r>>, Rejection> {
         let is_safe = self.https_only.as_ref().is_none_or(|guard| is_safe(guard, request));
         let is_in_query = has_query_token(request.uri());
-        let Some(header) = credential::Presented::from_headers_mut(request.headers_mut())? else {
-            return if self.optional { Ok(Presented::Nothing) } else { Err(Rejection::missing_credential()) };
+        let Some(presented) = credential::Presented::from_headers_mut(request.headers_mut())? else {
+            return if self.optional { Ok(None) } else { Err(Rejection::missing_credential()) };
         };
-        let scheme = header.scheme;
         if !is_safe {
             return Err(Rejection::malformed_credential().with_description("credentials need HTTPS"));
         }
+        let scheme = presented.scheme;
         if !self.offered.contains(scheme) {
-            return Err(Credential::refusal_of(scheme, header.token, Rejection::unsupported_scheme()));
+            return Err(Credential::refusal_of(scheme, presented.token, Rejection::unsupported_scheme()));
         }
         if is_in_query {
             return Err(Rejection::malformed_credential().with_description("two ways of presenting a token"));
         }
-        let verdict = if header.token.len() <= self.max_token_bytes {
-            self.verifier.verify_bytes(scheme, header.token)
-        } else {
+        Ok(Some(presented))
+    }
+
+    #[inline]
+    fn verify(&self, presented: credential::Presented<'_>) -> Eventual<Result<Identity, Rejection>> {
+        if presented.token.len() > self.max_token_bytes {
             // Not even its form is looked at: a stranger chooses how long it is.
-            Eventual::now(Err(Rejection::invalid_token().with_source("the token is too long")))
-        };
-        Ok(Presented::Credential(scheme, verdict))
+            return Eventual::now(Err(Rejection::invalid_token().with_source("the token is too long")));
+        }
+        self.verifier.verify_bytes(presented.scheme, presented.token)
+    }
+
+    /// Prepares the request for the inner service.
+    fn admit<B>(&self, request: &mut Request<B>, scheme: Scheme, identity: Identity) {
+        if self.strip {
+            request.headers_mut().remove(AUTHORIZATION);
+        }
+        request.extensions_mut().insert(identity.presented_as(scheme));
     }
 }
 
 impl<R> Gate<R> {
-    /// Prepares the request for the inner service, or says no.
-    pub(super) fn admit<ReqBody, ResBody>(
+    /// What a verifier said of the credential: lets the request in, or says no.
+    pub(super) fn conclude<ReqBody, ResBody>(
         &self,
         request: &mut Request<ReqBody>,
         scheme: Scheme,
@@ -128,20 +140,25 @@ impl<R> Gate<R> {
         R: Respond<ResBody>,
     {
         match verdict {
-            Ok(identity) => {
-                if self.shared.strip {
-                    request.headers_mut().remove(AUTHORIZATION);
-                }
-                request.extensions_mut().insert(identity.presented_as(scheme));
-                Ok(())
-            }
-            Err(rejection) => {
-                // What has no form is no token of that scheme; a verifier may call one malformed that has.
-                let is_formed = rejection.kind() != RejectionKind::MalformedCredential
-                    || Credential::from_headers(request.headers()).is_ok();
-                Err(self.refuse(request, is_formed.then_some(scheme), rejection))
-            }
+            Ok(identity) => Ok(self.shared.admit(request, scheme, identity)),
+            Err(rejection) => Err(self.turn_away(request, scheme, rejection)),
         }
+    }
+
+    /// The answer to a credential that is not good.
+    fn turn_away<ReqBody, ResBody>(
+        &self,
+        request: &Request<ReqBody>,
+        scheme: Scheme,
+        rejection: Rejection,
+    ) -> Response<ResBody>
+    where
+        R: Respond<ResBody>,
+    {
+        // What has no form is no token of that scheme; a verifier may call one malformed that has.
+        let is_formed = rejection.kind() != RejectionKind::MalformedCredential
+            || Credential::from_headers(request.headers()).is_ok();
+        self.refuse(request, is_formed.then_some(scheme), rejection)
     }
 
     fn refuse<ReqBody, ResBody>(
