@@ -8,10 +8,11 @@
 //! way round but for the three rules.
 
 use std::borrow::Cow;
-use std::ops::{Deref, Range};
+use std::ops::Range;
 
 use super::compact::Malformed;
-use super::words::{Names, Stops, key_at, key_of, number, ten_digits};
+use super::names::{MemberName, Names};
+use super::words::{Stops, escaped, number, ten_digits};
 
 /// Deeper than any real claims set; serde_json's own guard is 128.
 const MAX_DEPTH: u8 = 32;
@@ -26,28 +27,6 @@ pub(crate) enum Scalar<'a> {
     Null,
     Number(&'a str),
     String(Cow<'a, str>),
-}
-
-/// The name of a member, decoded.
-#[derive(Clone, Copy)]
-pub(crate) struct MemberName<'n> {
-    name: &'n [u8],
-    key: u64,
-}
-
-impl MemberName<'_> {
-    /// See [`key_of`].
-    pub(crate) fn key(self) -> u64 {
-        self.key
-    }
-}
-
-impl Deref for MemberName<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.name
-    }
 }
 
 /// Walks over a text, value by value.
@@ -167,16 +146,15 @@ impl<'a> Reader<'a> {
         while more {
             self.count()?;
             if let Some(range) = self.plain_string() {
-                let (name, key) = (&self.bytes()[range.clone()], key_at(self.bytes(), range.clone()));
-                self.names.add(&object, self.text, key, range)?;
+                let name = MemberName::at(self.bytes(), range.clone());
+                self.names.add(&object, self.text, name.key(), range)?;
                 self.colon()?;
-                member(MemberName { name, key }, self)?;
+                member(name, self)?;
             } else {
                 let name = self.escaped_string()?;
                 self.names.add_decoded(name.clone());
                 self.colon()?;
-                let name = name.as_bytes();
-                member(MemberName { name, key: key_of(name) }, self)?;
+                member(MemberName::new(name.as_bytes()), self)?;
             }
             more = self.is_followed(b'}')?;
         }
@@ -266,49 +244,14 @@ impl<'a> Reader<'a> {
             self.at = stop + 1;
             match self.bytes()[stop] {
                 b'"' => return Ok(string),
-                b'\\' => string.push(self.escape()?),
+                b'\\' => {
+                    let (char, len) = escaped(&self.bytes()[self.at..]).ok_or(Malformed::Json)?;
+                    string.push(char);
+                    self.at += len;
+                }
                 _ => return Err(Malformed::Json),
             }
         }
-    }
-
-    fn escape(&mut self) -> Result<char, Malformed> {
-        let byte = *self.bytes().get(self.at).ok_or(Malformed::Json)?;
-        self.at += 1;
-        Ok(match byte {
-            b'"' | b'\\' | b'/' => char::from(byte),
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => {
-                let unit = self.hex4()?;
-                let code = match unit {
-                    0xd800..=0xdbff => {
-                        self.expect(b'\\')?;
-                        self.expect(b'u')?;
-                        let low = self.hex4()?;
-                        if !(0xdc00..=0xdfff).contains(&low) {
-                            return Err(Malformed::Json);
-                        }
-                        0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)
-                    }
-                    _ => unit,
-                };
-                char::from_u32(code).ok_or(Malformed::Json)?
-            }
-            _ => return Err(Malformed::Json),
-        })
-    }
-
-    fn hex4(&mut self) -> Result<u32, Malformed> {
-        let digits = self.bytes().get(self.at..self.at + 4).ok_or(Malformed::Json)?;
-        let value = digits
-            .iter()
-            .try_fold(0, |value, digit| char::from(*digit).to_digit(16).map(|digit| value << 4 | digit));
-        self.at += 4;
-        value.ok_or(Malformed::Json)
     }
 
     /// Reads a date of ten digits, as most are. Nothing is read if it is another number, or none.

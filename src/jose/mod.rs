@@ -14,6 +14,7 @@ mod json;
 mod jwk;
 mod key;
 mod material;
+mod names;
 #[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 mod sign;
 #[cfg(test)]
@@ -33,6 +34,6 @@ pub(crate) use jwk::parse_public_set;
 pub(crate) use jwk::parse_set;
 pub(crate) use key::{KeySet, NoKey, VerifyingKey};
 pub(crate) use material::Material;
+pub(crate) use names::key_of;
 #[cfg(any(feature = "client", feature = "issue", feature = "remote"))]
 pub(crate) use sign::SigningKey;
-pub(crate) use words::key_of;

@@ -1,157 +1,6 @@
-//! The names, strings and numbers of JSON: where each ends, and whether a name is there twice.
-
-use std::borrow::Cow;
-use std::ops::Range;
+//! The strings and numbers of JSON: where each ends, and what an escape stands for.
 
 use wide::u8x16;
-
-use super::compact::Malformed;
-
-/// Up to here a new name is compared with each earlier one, where a bit does not tell that it is new; beyond, the
-/// names are sorted once. Claims sets have about half as many.
-const FEW_NAMES: usize = 24;
-
-/// The names of the objects that are open, the outermost first: each may be there once.
-pub(super) struct Names<'a> {
-    few: [Name; FEW_NAMES],
-    few_len: usize,
-    /// One bit for each name of the innermost object, perhaps the same for two: most names are new by that.
-    bits: u64,
-    /// Those that do not fit, and those that had to be decoded.
-    more: Vec<Cow<'a, str>>,
-}
-
-/// Where the names of an object begin, and the bits of the one around it.
-pub(super) struct Mark {
-    few_len: usize,
-    more_len: usize,
-    bits: u64,
-}
-
-impl<'a> Names<'a> {
-    pub(super) fn new() -> Self {
-        Self { few: [Name::default(); FEW_NAMES], few_len: 0, bits: 0, more: Vec::new() }
-    }
-
-    pub(super) fn begin(&mut self) -> Mark {
-        let bits = std::mem::take(&mut self.bits);
-        Mark { few_len: self.few_len, more_len: self.more.len(), bits }
-    }
-
-    /// A name that stands there in the document, of the object that began at the mark; with its key.
-    #[inline]
-    pub(super) fn add(
-        &mut self,
-        object: &Mark,
-        document: &'a str,
-        key: u64,
-        place: Range<usize>,
-    ) -> Result<(), Malformed> {
-        let bit = bit_of(key);
-        let is_new = self.bits & bit == 0;
-        self.bits |= bit;
-        if let Some(name) = self.few.get_mut(self.few_len).filter(|_| is_new) {
-            // Part by part: put together elsewhere and read from there, it would have to be waited for.
-            name.key = key;
-            name.start = place.start;
-            name.end = place.end;
-            self.few_len += 1;
-            return Ok(());
-        }
-        self.add_slowly(object, document, key, place)
-    }
-
-    #[inline(never)]
-    fn add_slowly(
-        &mut self,
-        object: &Mark,
-        document: &'a str,
-        key: u64,
-        place: Range<usize>,
-    ) -> Result<(), Malformed> {
-        let text = &document[place.clone()];
-        if self.few_len == FEW_NAMES {
-            self.more.push(Cow::Borrowed(text));
-            return Ok(());
-        }
-        let is_same = |other: &Name| other.key == key && document[other.place()] == *text;
-        if self.few[object.few_len..self.few_len].iter().any(is_same) {
-            return Err(Malformed::Duplicate);
-        }
-        self.few[self.few_len] = Name { key, start: place.start, end: place.end };
-        self.few_len += 1;
-        Ok(())
-    }
-
-    /// A name that had escapes in it; it is compared at the end of its object.
-    pub(super) fn add_decoded(&mut self, name: String) {
-        self.more.push(Cow::Owned(name));
-    }
-
-    /// The end of an object: the comparison that was put off, if some names were no few or not plain.
-    pub(super) fn end(&mut self, object: &Mark, document: &str) -> Result<(), Malformed> {
-        let (few, more) = (&self.few[object.few_len..self.few_len], &self.more[object.more_len..]);
-        if !more.is_empty() {
-            let few = few.iter().map(|name| &document[name.place()]);
-            let mut names: Vec<&str> = few.chain(more.iter().map(|name| &**name)).collect();
-            names.sort_unstable();
-            if names.windows(2).any(|pair| pair[0] == pair[1]) {
-                return Err(Malformed::Duplicate);
-            }
-        }
-        self.few_len = object.few_len;
-        self.more.truncate(object.more_len);
-        self.bits = object.bits;
-        Ok(())
-    }
-}
-
-/// A name that is written without escapes.
-#[derive(Clone, Copy, Default)]
-struct Name {
-    key: u64,
-    start: usize,
-    end: usize,
-}
-
-impl Name {
-    fn place(&self) -> Range<usize> {
-        self.start..self.end
-    }
-}
-
-/// Of two names with different keys, no bytes are the same; two of at most [`KEY_BYTES`] with one key are one.
-pub(crate) const fn key_of(name: &[u8]) -> u64 {
-    let len = if name.len() < KEY_BYTES { name.len() } else { KEY_BYTES };
-    let mut first = 0;
-    let mut at = len;
-    while at > 0 {
-        at -= 1;
-        first = first << 8 | name[at] as u64;
-    }
-    first | (name.len() as u64) << (8 * KEY_BYTES)
-}
-
-/// The same of a name in a document, whose bytes are read at once where some follow it.
-#[inline]
-pub(super) fn key_at(document: &[u8], place: Range<usize>) -> u64 {
-    let len = place.end - place.start;
-    match document[place.start..].first_chunk() {
-        Some(chunk) => {
-            let first = u64::from_le_bytes(*chunk) & ((1 << (8 * len.min(KEY_BYTES))) - 1);
-            first | (len as u64) << (8 * KEY_BYTES)
-        }
-        None => key_of(&document[place]),
-    }
-}
-
-/// The bytes of a name that are in its key. The last one has its length.
-pub(crate) const KEY_BYTES: usize = 7;
-
-fn bit_of(key: u64) -> u64 {
-    // The last multiplier of MurmurHash3 spreads what differs in few bits, and the names of usual claims sets well.
-    1 << (key.wrapping_mul(0xc4ce_b9fe_1a85_ec53) >> 58)
-}
 
 /// Finds what may end a run of plain characters in a string: a quote, a backslash, a control character.
 ///
@@ -223,6 +72,36 @@ fn stops_of_part(part: &[u8; 16]) -> u16 {
     mask
 }
 
+/// The character that stands behind a backslash, and of how many bytes.
+pub(super) fn escaped(bytes: &[u8]) -> Option<(char, usize)> {
+    let char = match bytes.first()? {
+        byte @ (b'"' | b'\\' | b'/') => char::from(*byte),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return escaped_unit(&bytes[1..]),
+        _ => return None,
+    };
+    Some((char, 1))
+}
+
+/// A UTF-16 unit, or two of them (RFC 8259 §7).
+fn escaped_unit(bytes: &[u8]) -> Option<(char, usize)> {
+    let unit = hex4(bytes)?;
+    if !(0xd800..=0xdbff).contains(&unit) {
+        return Some((char::from_u32(unit)?, 5));
+    }
+    let low = hex4(bytes[4..].strip_prefix(b"\\u")?).filter(|low| (0xdc00..=0xdfff).contains(low))?;
+    Some((char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00))?, 11))
+}
+
+fn hex4(bytes: &[u8]) -> Option<u32> {
+    let digits = bytes.first_chunk::<4>()?.iter();
+    digits.map(|digit| char::from(*digit).to_digit(16)).try_fold(0, |value, digit| Some(value << 4 | digit?))
+}
+
 /// The number that begins at `start`, if an `f64` can hold it and is not about to overflow: `serde_json` reads in
 /// fewer steps, and does a little earlier.
 #[inline]
@@ -274,7 +153,7 @@ fn eight_digits(digits: [u8; 8]) -> Option<i64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{KEY_BYTES, Stops, key_at, key_of, number, stops_of_part, ten_digits};
+    use super::{Stops, number, stops_of_part, ten_digits};
 
     #[test]
     fn every_byte_at_every_place() {
@@ -288,27 +167,7 @@ mod tests {
         }
     }
 
-    #[test]
-    fn names_with_one_key_are_one_or_long() {
-        let names =
-            ["", "a", "b", "aa", "a\0", "iss", "nss\0", "client_id", "client_xy", "abcdefg", "abcdefgh"];
-        for one in names {
-            for other in names {
-                let is_same = key_of(one.as_bytes()) == key_of(other.as_bytes());
-                let is_long = one.len() == other.len() && one.len() > KEY_BYTES;
-                assert!(if is_same { one == other || is_long } else { one != other }, "{one:?} {other:?}");
-            }
-        }
-    }
-
     proptest! {
-        #[test]
-        fn the_key_of_a_name_wherever_it_stands(before in "[a-z]{0,9}", name in "[a-zé\0]{0,12}", behind in "[a-z]{0,9}") {
-            let document = format!("{before}{name}{behind}");
-            let place = before.len()..before.len() + name.len();
-            prop_assert_eq!(key_at(document.as_bytes(), place), key_of(name.as_bytes()));
-        }
-
         #[test]
         fn ten_digits_are_what_a_number_of_ten_is(text in "[0-9a/:.eE-]{9,12}", digits in "[0-9]{9,11}", behind in "[,}. e5]{1,2}") {
             for text in [text, format!("{digits}{behind}")] {
