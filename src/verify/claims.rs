@@ -248,6 +248,21 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_almost_one_is_another() {
+        let nothing = r"\u0000".repeat(256);
+        for name in
+            ["is", "isss", r"iss\u0000", "client_ip", "client_idx", "scope ", "SUB", &format!("iss{nothing}")]
+        {
+            let payload = format!(r#"{{"{name}":"x"}}"#);
+            let claims = Claims::read(&payload).unwrap();
+            assert!(claims.issuer.is_none() && claims.client_id.is_none(), "{name}");
+            assert!(claims.scope.is_none() && claims.subject.is_none(), "{name}");
+        }
+        let claims = Claims::read(r#"{"\u0069ss":"x","client_\u0069d":"y","scope":"z"}"#).unwrap();
+        assert_eq!((claims.issuer.as_deref(), claims.client_id.as_deref()), (Some("x"), Some("y")));
+    }
+
+    #[test]
     fn dates_may_have_a_fraction_m_jose_6() {
         assert_eq!(date("1.5").since_epoch(), 1_500_000_000);
         assert_eq!(date("-1.5").since_epoch(), -1_500_000_000);
