@@ -416,7 +416,7 @@ mod tests {
                 scope.spawn(move || {
                     for number in (0..20_000).map(|number| (number * 7 + thread * 13) % 3_000) {
                         decisions.insert(entry(token(number), number), |_| number % 3 == 0);
-                        if let Some(value) = get(&decisions, &token(number)) {
+                        if let Some(value) = get(decisions, &token(number)) {
                             assert_eq!(value, number);
                         }
                     }

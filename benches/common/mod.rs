@@ -115,10 +115,17 @@ where
     answered
 }
 
-/// Measures each for Criterion, then all in turn, and prints what one of `size` costs and how they compare.
-pub(crate) fn measure(c: &mut Criterion, name: &str, size: usize, mut contestants: Vec<Contestant>) {
+/// Measures each for Criterion, then all in turn, and prints what one of `size` costs and how they compare. Gives
+/// the nanoseconds that one costs each of them.
+pub(crate) fn measure(
+    c: &mut Criterion,
+    name: &str,
+    size: usize,
+    mut contestants: Vec<Contestant>,
+) -> Vec<f64> {
     let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(size as u64));
+    group.sample_size(if size > BATCH { 10 } else { 100 });
     for contestant in &mut contestants {
         let round = &mut contestant.round;
         group
@@ -128,7 +135,8 @@ pub(crate) fn measure(c: &mut Criterion, name: &str, size: usize, mut contestant
     if is_smoke_test() {
         println!("one round: no measurement");
     }
-    let times = medians(contestants.iter_mut().map(|own| &mut own.round).collect());
+    let rounds = (ROUNDS * BATCH / size).clamp(9, ROUNDS);
+    let times = medians(rounds, contestants.iter_mut().map(|own| &mut own.round).collect());
     let net = |index: usize| {
         let off = contestants[index].over.map_or(0.0, |bare| times[bare]);
         (times[index] - off) / size as f64
@@ -142,6 +150,7 @@ pub(crate) fn measure(c: &mut Criterion, name: &str, size: usize, mut contestant
         }
         println!();
     }
+    (0..contestants.len()).map(net).collect()
 }
 
 /// How much more two threads do than one, for a layer as a part of that for the bare service; each thread has a
@@ -159,7 +168,7 @@ fn gain(stack: impl Fn() -> Round + Sync) -> f64 {
         let (barrier, stack) = (Barrier::new(threads), &stack);
         let run = || {
             let mut round = stack();
-            1.0 / medians(vec![|| (barrier.wait(), round()).1])[0]
+            1.0 / medians(ROUNDS, vec![|| (barrier.wait(), round()).1])[0]
         };
         thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
@@ -177,9 +186,12 @@ fn is_smoke_test() -> bool {
     env::args().any(|argument| argument == "--test")
 }
 
+/// Of a batch.
+const ROUNDS: usize = 201;
+
 /// The median of each, in nanoseconds, of rounds in turn. As a test, one round is enough.
-fn medians(mut contestants: Vec<impl FnMut() -> Duration>) -> Vec<f64> {
-    let rounds = if is_smoke_test() { 1 } else { 201 };
+fn medians(rounds: usize, mut contestants: Vec<impl FnMut() -> Duration>) -> Vec<f64> {
+    let rounds = if is_smoke_test() { 1 } else { rounds };
     let mut times = vec![Vec::with_capacity(rounds); contestants.len()];
     for _ in 0..rounds {
         times.iter_mut().zip(&mut contestants).for_each(|(times, round)| times.push(round()));

@@ -94,9 +94,15 @@ where
                     // The state is left right after, so this is there.
                     let Waiting { mut request, mut ready, gate } =
                         waiting.take().expect("polled after completion");
-                    match gate.conclude(&mut request, *scheme, verdict) {
-                        Ok(()) => State::Calling { future: ready.call(request) },
-                        Err(response) => State::Rejected { response: Some(response) },
+                    match verdict {
+                        Ok(identity) => {
+                            gate.admit(&mut request, *scheme, identity);
+                            State::Calling { future: ready.call(request) }
+                        }
+                        Err(rejection) => {
+                            let response = gate.turn_away(&request, *scheme, rejection);
+                            State::Rejected { response: Some(response) }
+                        }
                     }
                 }
             };

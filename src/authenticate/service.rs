@@ -72,7 +72,7 @@ where
         // Looked into where it is: what is known at once is not moved before.
         match verdict.try_now() {
             Ok(Ok(identity)) => {
-                shared.admit(&mut request, scheme, identity);
+                self.gate.admit(&mut request, scheme, identity);
                 ResponseFuture::calling(self.inner.call(request))
             }
             Ok(Err(rejection)) => ResponseFuture::rejected(self.gate.turn_away(&request, scheme, rejection)),
@@ -118,35 +118,19 @@ impl Shared {
         }
         self.verifier.verify_bytes(presented.scheme, presented.token)
     }
+}
 
+impl<R> Gate<R> {
     /// Prepares the request for the inner service.
-    fn admit<B>(&self, request: &mut Request<B>, scheme: Scheme, identity: Identity) {
-        if self.strip {
+    pub(super) fn admit<B>(&self, request: &mut Request<B>, scheme: Scheme, identity: Identity) {
+        if self.shared.strip {
             request.headers_mut().remove(AUTHORIZATION);
         }
         request.extensions_mut().insert(identity.presented_as(scheme));
     }
-}
-
-impl<R> Gate<R> {
-    /// What a verifier said of the credential: lets the request in, or says no.
-    pub(super) fn conclude<ReqBody, ResBody>(
-        &self,
-        request: &mut Request<ReqBody>,
-        scheme: Scheme,
-        verdict: Result<Identity, Rejection>,
-    ) -> Result<(), Response<ResBody>>
-    where
-        R: Respond<ResBody>,
-    {
-        match verdict {
-            Ok(identity) => Ok(self.shared.admit(request, scheme, identity)),
-            Err(rejection) => Err(self.turn_away(request, scheme, rejection)),
-        }
-    }
 
     /// The answer to a credential that is not good.
-    fn turn_away<ReqBody, ResBody>(
+    pub(super) fn turn_away<ReqBody, ResBody>(
         &self,
         request: &Request<ReqBody>,
         scheme: Scheme,
