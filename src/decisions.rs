@@ -103,7 +103,7 @@ impl<V: Remembered, const WHOLE: bool> Decisions<V, WHOLE> {
 
     /// Remembers a token. An entry that `is_void` gives way first.
     pub(crate) fn insert(&self, entry: Arc<V>, is_void: impl Fn(&V) -> bool) {
-        if self.max_entries == 0 || entry.weight() > self.max_bytes {
+        if self.is_off() || entry.weight() > self.max_bytes {
             return;
         }
         let hash = self.hash(entry.token());

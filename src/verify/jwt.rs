@@ -86,20 +86,19 @@ impl JwtVerifier {
 
 impl Verify for JwtVerifier {
     fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
-        self.judge(credential.expose().as_bytes())
+        let token = credential.expose().as_bytes();
+        self.recall(token).map_or_else(|| self.judge(token), |identity| Eventual::now(Ok(identity)))
     }
 
     fn verify_bytes(&self, scheme: Scheme, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
-        formed(scheme, token, self.judge(token))
+        let judge = || formed(scheme, token, self.judge(token));
+        self.recall(token).map_or_else(judge, |identity| Eventual::now(Ok(identity)))
     }
 }
 
 impl JwtVerifier {
     fn judge(&self, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
-        match self.recall(token) {
-            Some(identity) => Eventual::now(Ok(identity)),
-            None => verify_with(token, self.inner.max_token_bytes, &self.inner.headers, |_| Ok(self)),
-        }
+        verify_with(token, self.inner.max_token_bytes, &self.inner.headers, |_| Ok(self))
     }
 
     /// What was decided about exactly these bytes, if it would be decided now.
