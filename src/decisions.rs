@@ -6,8 +6,8 @@
 //! 3. Entries and bytes are bounded. What is full forgets something; what is lost is asked for again.
 //! 4. Whether an entry still counts is the reader's question, at each look.
 //!
-//! A table has buckets of eight places. It begins small, and another of four times the size takes over when a
-//! bucket is full: what is looked at in turn lies close together.
+//! A table has buckets of eight places. It begins small, and another of twice the size takes over when a bucket
+//! is full: what is looked at in turn lies close together.
 
 use std::array;
 use std::fmt;
@@ -24,10 +24,8 @@ const WAYS: usize = 8;
 const HASHED_BYTES: usize = 16;
 /// Of a first table: 4,096 places, 40 KiB. Fewer where fewer entries are allowed.
 const FIRST_BUCKETS: usize = 512;
-/// Four times as many in each.
-const GROWTH_BITS: usize = 2;
 /// The last table has half a million buckets: 40 MiB.
-const TABLES: usize = 6;
+const TABLES: usize = 11;
 
 /// With `WHOLE`, all of the bytes are hashed: for what does not end in a signature.
 pub(crate) struct Decisions<V, const WHOLE: bool = false> {
@@ -133,7 +131,7 @@ impl<V: Remembered, const WHOLE: bool> Decisions<V, WHOLE> {
     }
 
     fn buckets(&self, index: usize) -> usize {
-        self.first_buckets << (GROWTH_BITS * index)
+        self.first_buckets << index
     }
 
     /// Where buckets are crowded by chance, and not because the table is small for what is in it, more of them
@@ -192,7 +190,7 @@ impl<V: Remembered, const WHOLE: bool> Decisions<V, WHOLE> {
         }
     }
 
-    /// Moves all to the next table.
+    /// Moves all to a table of twice the size.
     fn grow(&self, index: usize) {
         let Ok(_alone) = self.growing.try_lock() else { return };
         if self.current.load(Ordering::SeqCst) != index {

@@ -1,6 +1,7 @@
 //! Proof of who is calling: the only thing that handlers and policies see.
 
 use std::any::Any;
+#[cfg(feature = "jwt")]
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -9,12 +10,8 @@ use std::time::SystemTime;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-#[cfg(feature = "jwt")]
-use crate::clock::Window;
 use crate::credential::Scheme;
 use crate::scope::Scopes;
-#[cfg(feature = "jwt")]
-use crate::secret::Wiped;
 
 /// Who is calling, as a verifier found.
 ///
@@ -41,8 +38,7 @@ pub struct Identity {
     inner: Arc<Inner>,
 }
 
-/// What all clones share.
-pub(crate) struct Inner {
+struct Inner {
     subject: Box<str>,
     issuer: Option<Arc<str>>,
     scopes: Scopes,
@@ -51,43 +47,23 @@ pub(crate) struct Inner {
     details: Vec<Box<dyn Any + Send + Sync>>,
 }
 
-/// The claims, read when somebody asks.
-struct Claims {
-    text: ClaimsText,
-    map: OnceLock<Map<String, Value>>,
-}
-
-/// A JSON object, already checked to be one.
-pub(crate) enum ClaimsText {
-    /// There is none: the claims were given one by one.
-    None,
-    #[cfg(feature = "jwt")]
-    Own(Box<str>),
-    /// In the token, as it is encoded there.
-    #[cfg(feature = "jwt")]
-    Encoded(Proof),
-}
-
-/// What an identity was proved by, for a verifier that remembers it.
-#[cfg(feature = "jwt")]
-pub(crate) struct Proof {
-    pub(crate) token: Wiped,
-    /// The text of the claims of such a token.
-    pub(crate) claims: fn(&[u8]) -> Option<String>,
-    /// When it is good.
-    pub(crate) window: Window,
-    /// The keys that it is good under.
-    pub(crate) keys: Arc<dyn Any + Send + Sync>,
-}
-
-/// What a verifier found in a token, but for the claims themselves.
+/// What a verifier found in a token.
 #[cfg(feature = "jwt")]
 pub(crate) struct Found<'a> {
     pub(crate) subject: Cow<'a, str>,
     pub(crate) issuer: Option<Arc<str>>,
     pub(crate) scopes: Scopes,
     pub(crate) expires_at: Option<SystemTime>,
+    /// The text of a JSON object, already checked to be one.
+    pub(crate) claims: &'a str,
     pub(crate) detail: Option<Box<dyn Any + Send + Sync>>,
+}
+
+/// The claims: given one by one, or the JSON text of a token, read when somebody asks.
+#[derive(Default)]
+struct Claims {
+    text: Option<Box<str>>,
+    map: OnceLock<Map<String, Value>>,
 }
 
 impl Identity {
@@ -98,7 +74,7 @@ impl Identity {
             issuer: None,
             scopes: Scopes::none(),
             expires_at: None,
-            claims: ClaimsText::None.into(),
+            claims: Claims::default(),
             details: Vec::new(),
         })
     }
@@ -142,8 +118,8 @@ impl Identity {
     ///
     /// When the claims do not have the shape of `T`.
     pub fn claims_as<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        match self.inner.claims.text.read() {
-            Some(text) => serde_json::from_str(&text),
+        match &self.inner.claims.text {
+            Some(text) => serde_json::from_str(text),
             None => serde_json::from_value(Value::Object(self.inner.claims.map().clone())),
         }
     }
@@ -153,29 +129,30 @@ impl Identity {
         self.inner.details.iter().find_map(|detail| detail.downcast_ref())
     }
 
+    /// About how many bytes it holds. Values that were attached are not counted.
     #[cfg(feature = "jwt")]
-    pub(crate) fn found(found: Found<'_>, claims: ClaimsText) -> Self {
+    pub(crate) fn weight(&self) -> usize {
+        let Inner { subject, scopes, claims, .. } = &*self.inner;
+        let map = || claims.map().iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
+        // A text may be read into values later: which take about as much again, if it is not made of small ones.
+        let claims = claims.text.as_ref().map_or_else(map, |text| 2 * text.len());
+        size_of::<Inner>() + subject.len() + scopes.len() + claims
+    }
+
+    /// Made in one piece, where it stays: a builder is moved at each step.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn found(found: Found<'_>) -> Self {
+        // Made first, so that what every request looks at lies together behind it.
+        let text = Some(found.claims.into());
         let inner = Inner {
+            claims: Claims { text, map: OnceLock::new() },
             subject: (*found.subject).into(),
             issuer: found.issuer,
             scopes: found.scopes,
             expires_at: found.expires_at,
-            claims: claims.into(),
             details: found.detail.into_iter().collect(),
         };
-        Arc::new(inner).into()
-    }
-
-    /// About how many bytes it holds. Values that were attached are not counted.
-    #[cfg(feature = "jwt")]
-    pub(crate) fn weight(&self) -> usize {
-        self.inner.weight()
-    }
-
-    /// What a verifier may remember, if it is of those that do.
-    #[cfg(feature = "jwt")]
-    pub(crate) fn proven(&self) -> Option<&Arc<Inner>> {
-        self.inner.proof().map(|_| &self.inner)
+        Self { scheme: None, inner: Arc::new(inner) }
     }
 
     pub(crate) fn presented_as(mut self, scheme: Scheme) -> Self {
@@ -184,58 +161,12 @@ impl Identity {
     }
 }
 
-impl From<Arc<Inner>> for Identity {
-    fn from(inner: Arc<Inner>) -> Self {
-        Self { scheme: None, inner }
-    }
-}
-
-#[cfg(feature = "jwt")]
-impl Inner {
-    /// The same at each call.
-    pub(crate) fn weight(&self) -> usize {
-        let Self { subject, scopes, claims, .. } = self;
-        let map = || claims.map().iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
-        // A text may be read into values later, which take about as much again.
-        let claims = match &claims.text {
-            ClaimsText::None => map(),
-            ClaimsText::Own(text) => 2 * text.len(),
-            ClaimsText::Encoded(proof) => 2 * proof.token.len(),
-        };
-        size_of::<Self>() + subject.len() + scopes.len() + claims
-    }
-
-    pub(crate) fn proof(&self) -> Option<&Proof> {
-        match &self.claims.text {
-            ClaimsText::Encoded(proof) => Some(proof),
-            _ => None,
-        }
-    }
-}
-
 impl Claims {
-    /// What fails here would be an empty map.
+    /// The text was read as a JSON object before; what fails here would be an empty map.
     fn map(&self) -> &Map<String, Value> {
-        let read = || serde_json::from_str(&self.text.read()?).ok();
-        self.map.get_or_init(|| read().unwrap_or_default())
-    }
-}
-
-impl From<ClaimsText> for Claims {
-    fn from(text: ClaimsText) -> Self {
-        Self { text, map: OnceLock::new() }
-    }
-}
-
-impl ClaimsText {
-    fn read(&self) -> Option<Cow<'_, str>> {
-        match self {
-            Self::None => None,
-            #[cfg(feature = "jwt")]
-            Self::Own(text) => Some(Cow::Borrowed(text)),
-            #[cfg(feature = "jwt")]
-            Self::Encoded(proof) => (proof.claims)(proof.token.expose()).map(Cow::Owned),
-        }
+        self.map.get_or_init(|| {
+            self.text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        })
     }
 }
 
@@ -279,7 +210,7 @@ impl IdentityBuilder {
         self.0.claims.map();
         let mut map = self.0.claims.map.take().unwrap_or_default();
         map.insert(name.into(), value.into());
-        self.0.claims = Claims { text: ClaimsText::None, map: map.into() };
+        self.0.claims = Claims { text: None, map: map.into() };
         self
     }
 
@@ -290,15 +221,15 @@ impl IdentityBuilder {
     }
 
     /// The claims as the text of a JSON object, already checked to be one.
-    #[cfg(feature = "jwt")]
+    #[cfg(feature = "remote")]
     pub(crate) fn claims_json(mut self, text: String) -> Self {
-        self.0.claims = ClaimsText::Own(text.into()).into();
+        self.0.claims = Claims { text: Some(text.into()), map: OnceLock::new() };
         self
     }
 
     /// The identity.
     pub fn build(self) -> Identity {
-        Arc::new(self.0).into()
+        Identity { scheme: None, inner: Arc::new(self.0) }
     }
 }
 
@@ -326,7 +257,7 @@ mod tests {
         assert!(!format!("{identity:?}").contains("canary"));
     }
 
-    #[cfg(feature = "jwt")]
+    #[cfg(feature = "remote")]
     #[test]
     fn claims_of_a_text_are_read_on_demand() {
         let identity = Identity::builder("a").claims_json(r#"{"n":1}"#.to_owned()).build();

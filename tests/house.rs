@@ -13,7 +13,7 @@ const MAY_IMPORT: [(&str, &[&str]); 32] = [
     ("credential", &["rejection"]),
     ("error", &[]),
     ("eventual", &[]),
-    ("identity", &["clock", "credential", "scope", "secret"]),
+    ("identity", &["credential", "scope"]),
     ("lanes", &[]),
     ("rejection", &["credential", "error", "scope"]),
     ("request_head", &[]),

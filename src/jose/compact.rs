@@ -74,11 +74,6 @@ impl<'a> Compact<'a> {
         text(self.payload, buffer)
     }
 
-    /// The JSON text of the payload, to be kept.
-    pub(crate) fn payload_text(&self) -> Result<String, Malformed> {
-        String::from_utf8(base64url::decode(self.payload)?).map_err(|_| Malformed::Utf8)
-    }
-
     /// The payload of a JWS that is not a JWT.
     #[cfg(test)]
     pub(super) fn decode_payload_bytes(&self) -> Result<Vec<u8>, Malformed> {

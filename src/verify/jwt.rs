@@ -8,10 +8,11 @@ use super::claims::Claims;
 use super::jwt_builder::JwtVerifierBuilder;
 use super::keys::{ChosenKey, Keys};
 use super::rules::{Refused, Rules};
+use crate::clock::Window;
 use crate::credential::{Credential, Scheme};
 use crate::decisions::{Decisions, Remembered};
 use crate::eventual::Eventual;
-use crate::identity::{self, ClaimsText, Identity, Proof};
+use crate::identity::Identity;
 use crate::jose::{Buffers, Compact, Header, KeySet};
 use crate::rejection::Rejection;
 use crate::secret::Wiped;
@@ -28,9 +29,7 @@ struct Inner {
     keys: Keys,
     rules: Rules,
     max_token_bytes: usize,
-    /// The identities that were found: the same as would be found now, within their windows and under the same
-    /// keys.
-    decisions: Decisions<identity::Inner>,
+    decisions: Decisions<Decision>,
     headers: Headers,
 }
 
@@ -43,13 +42,22 @@ struct KnownHeader {
     header: Header<'static>,
 }
 
-impl Remembered for identity::Inner {
+/// What was found of a token: the same as would be found now, within the window and under the same keys. Nothing
+/// of it but the identity leaves the memory.
+struct Decision {
+    token: Wiped,
+    identity: Identity,
+    window: Window,
+    keys: Arc<KeySet>,
+}
+
+impl Remembered for Decision {
     fn token(&self) -> &[u8] {
-        self.proof().map_or(&[], |proof| proof.token.expose())
+        self.token.expose()
     }
 
     fn weight(&self) -> usize {
-        Self::weight(self)
+        size_of::<Self>() + self.token.len() + self.identity.weight()
     }
 }
 
@@ -105,9 +113,8 @@ impl JwtVerifier {
     pub(super) fn recall(&self, token: &[u8]) -> Option<Identity> {
         let inner = &*self.inner;
         inner.decisions.get(token, |found| {
-            let proof = found.proof()?;
-            let good = proof.window.is_open(&inner.rules.clock) && inner.keys.is_current(&proof.keys);
-            good.then(|| Arc::clone(found).into())
+            let good = found.window.is_open(&inner.rules.clock) && inner.keys.is_current(&found.keys);
+            good.then(|| found.identity.clone())
         })
     }
 }
@@ -166,12 +173,8 @@ fn try_verify<'v>(
     match inner.keys.find(header, &payload).try_now() {
         Ok(key) => {
             let key = key?;
-            let text = || match key.lasting_set().filter(|_| !inner.decisions.is_off()) {
-                Some(keys) => inner.encoded(token, &claims, keys),
-                None => ClaimsText::Own((*payload).into()),
-            };
-            let identity = inner.prove(&key, compact.signing_input, signature, &claims, &payload, text)?;
-            inner.remember(&identity, now);
+            let identity = inner.prove(&key, compact.signing_input, signature, &claims, &payload)?;
+            inner.remember(token, key, &claims, &identity, now);
             if known.is_none() {
                 headers.learn(&compact, header);
             }
@@ -212,7 +215,6 @@ impl Inner {
         signature: &[u8],
         claims: &Claims<'_>,
         payload: &str,
-        text: impl FnOnce() -> ClaimsText,
     ) -> Result<Identity, Rejection> {
         if !key.verify(message, signature) {
             return Err(Refused::Signature.into());
@@ -221,26 +223,16 @@ impl Inner {
         if let Some(scopes) = &key.scopes {
             found.scopes = scopes.clone();
         }
-        Ok(Identity::found(found, text()))
+        Ok(Identity::found(found))
     }
 
-    /// It holds the key set that it was decided by, so that no other is taken for it.
-    fn encoded(&self, token: &[u8], claims: &Claims<'_>, keys: &Arc<KeySet>) -> ClaimsText {
-        ClaimsText::Encoded(Proof {
-            token: Wiped::new(token),
-            claims: |token| Compact::split(token, token.len()).ok()?.payload_text().ok(),
-            window: claims.window(self.rules.leeway),
-            keys: Arc::<KeySet>::clone(keys),
-        })
-    }
-
-    fn remember(&self, identity: &Identity, now: i128) {
-        if let Some(found) = identity.proven() {
-            // Judged by the clock alone: it is asked for each place of a bucket.
-            let is_void =
-                |other: &identity::Inner| other.proof().is_none_or(|proof| !proof.window.contains(now));
-            self.decisions.insert(Arc::clone(found), is_void);
-        }
+    /// An entry holds the key set that it was decided by, so that no other is taken for it.
+    fn remember(&self, token: &[u8], key: ChosenKey, claims: &Claims<'_>, identity: &Identity, now: i128) {
+        let Some(keys) = key.into_lasting_set().filter(|_| !self.decisions.is_off()) else { return };
+        let window = claims.window(self.rules.leeway);
+        let decision = Decision { token: Wiped::new(token), identity: identity.clone(), window, keys };
+        // Judged by the clock alone: it is asked for each place of a bucket.
+        self.decisions.insert(Arc::new(decision), |other| !other.window.contains(now));
     }
 
     /// Goes on with a token whose key had to be waited for; it is read and judged again, since time
@@ -254,8 +246,7 @@ impl Inner {
         let signature = compact.decode_signature(&mut buffers.signature)?;
         let claims = Claims::read(&payload)?;
         self.rules.check(&header, &claims, self.rules.clock.unix_nanos())?;
-        let text = || ClaimsText::Own((*payload).into());
-        self.prove(key, compact.signing_input, signature, &claims, &payload, text)
+        self.prove(key, compact.signing_input, signature, &claims, &payload)
     }
 }
 

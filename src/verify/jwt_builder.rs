@@ -160,9 +160,6 @@ impl JwtVerifierBuilder {
     /// 256 MiB unless said otherwise, which only a server that meets so many good tokens ever uses; zero for
     /// none. A remembered answer is the one that would be given now, so nothing but the time it takes tells
     /// of it: it ends with the token's own times and with the key, and a refused token is never remembered.
-    ///
-    /// The identity of a remembered token holds its bytes, for nobody to read, and wipes them when its last clone is
-    /// dropped; without remembering, it holds the claims alone.
     pub fn with_remembered(mut self, tokens: usize, bytes: usize) -> Self {
         (self.max_decisions, self.max_decision_bytes) = (tokens, bytes);
         self

@@ -1,8 +1,6 @@
 //! Where verification keys come from.
 
-use std::any::Any;
 use std::fmt;
-use std::ptr;
 use std::sync::Arc;
 
 #[cfg(feature = "remote")]
@@ -180,13 +178,12 @@ impl Keys {
 
     /// True if a token that a key of this set verified would be given the same key now. Where keys come from
     /// elsewhere, it drives their refresh, as looking for one does.
-    pub(super) fn is_current(&self, set: &Arc<dyn Any + Send + Sync>) -> bool {
-        let is_it = |own: &Arc<KeySet>| ptr::addr_eq(Arc::as_ptr(own), Arc::as_ptr(set));
+    pub(super) fn is_current(&self, set: &Arc<KeySet>) -> bool {
         match &self.0 {
             Source::ByClaim(_) => false,
-            Source::Fixed(own) => is_it(own),
+            Source::Fixed(own) => Arc::ptr_eq(own, set),
             #[cfg(feature = "remote")]
-            Source::Remote(keys) => keys.current().is_some_and(|current| is_it(&current)),
+            Source::Remote(keys) => keys.current().is_some_and(|current| Arc::ptr_eq(&current, set)),
         }
     }
 
@@ -336,7 +333,7 @@ impl ChosenKey {
     }
 
     /// The set, unless it was made for one token.
-    pub(super) fn lasting_set(&self) -> Option<&Arc<KeySet>> {
-        (!self.for_one_token).then_some(&self.set)
+    pub(super) fn into_lasting_set(self) -> Option<Arc<KeySet>> {
+        (!self.for_one_token).then_some(self.set)
     }
 }

@@ -135,8 +135,12 @@ impl Rules {
         Ok(())
     }
 
-    /// What a token with a good signature proves, but for its claims.
-    pub(super) fn identify<'c>(&self, claims: &'c Claims<'_>, payload: &str) -> Result<Found<'c>, Refused> {
+    /// What a token with a good signature proves.
+    pub(super) fn identify<'c>(
+        &self,
+        claims: &'c Claims<'_>,
+        payload: &'c str,
+    ) -> Result<Found<'c>, Refused> {
         let named = self.read_named(payload)?;
         let scopes = match named.scopes {
             Some(scopes) => scopes,
@@ -155,7 +159,7 @@ impl Rules {
             _ => issuer.into(),
         });
         let expires_at = claims.expires.and_then(|expires| expires.to_system_time());
-        Ok(Found { subject, issuer, scopes, expires_at, detail })
+        Ok(Found { subject, issuer, scopes, expires_at, claims: payload, detail })
     }
 
     /// The claims that the user named; the payload is read into values only if there are any.
