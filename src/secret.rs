@@ -112,4 +112,14 @@ mod tests {
         assert_ne!(Secret::from("a"), Secret::from("b"));
         assert_ne!(Secret::from("a"), Secret::from("aa"));
     }
+
+    #[cfg(feature = "jwt")]
+    #[test]
+    fn what_is_kept_is_what_was_given_whatever_its_length() {
+        for len in 0..40 {
+            let bytes: Vec<u8> = (1..=len).collect();
+            let kept = super::Wiped::new(&bytes);
+            assert_eq!((kept.expose(), kept.len()), (&*bytes, usize::from(len)));
+        }
+    }
 }
