@@ -186,18 +186,17 @@ fn many(c: &mut Criterion) {
 fn in_a_map(lines: &Lines) -> Round {
     let tail = |line: &[u8]| line.last_chunk::<16>().copied();
     let entry = |line: &String| {
-        let identity = Arc::new(Identity::builder("alice").build());
+        let identity = Identity::builder("alice").build();
         Some((tail(line.as_bytes())?, (Box::<[u8]>::from(line.as_bytes()), identity)))
     };
-    let map: HashMap<_, _> = lines.iter().flatten().filter_map(entry).collect();
-    let map = Arc::new(map);
+    let map: Arc<HashMap<_, _>> = Arc::new(lines.iter().flatten().filter_map(entry).collect());
     driven(lines, StatusCode::OK, move || {
         let (map, mut inner) = (Arc::clone(&map), handler(knows));
         tower::service_fn(move |mut request: Request<()>| {
             let line = request.headers()[AUTHORIZATION].as_bytes();
             let known = tail(line).and_then(|tail| map.get(&tail)).filter(|(whole, _)| **whole == *line);
-            let identity = known.map(|(_, identity)| Identity::clone(identity));
-            request.extensions_mut().insert(identity.expect("a known one"));
+            let (_, identity) = known.expect("a known one");
+            request.extensions_mut().insert(identity.clone());
             inner.call(request)
         })
     })

@@ -95,9 +95,6 @@ impl Issuers {
     }
 
     fn judge(&self, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
-        if let Some(identity) = self.recall(token) {
-            return Eventual::now(Ok(identity));
-        }
         verify_with(token, self.max_token_bytes, &self.headers, |claims| {
             let chosen = self.choose(claims.issuer.as_deref())?;
             if token.len() <= chosen.max_token_bytes() { Ok(chosen) } else { Err(Refused::Issuer) }
@@ -107,11 +104,13 @@ impl Issuers {
 
 impl Verify for Issuers {
     fn verify(&self, credential: &Credential<'_>) -> Eventual<Result<Identity, Rejection>> {
-        self.judge(credential.expose().as_bytes())
+        let token = credential.expose().as_bytes();
+        self.recall(token).map_or_else(|| self.judge(token), |identity| Eventual::now(Ok(identity)))
     }
 
     fn verify_bytes(&self, scheme: Scheme, token: &[u8]) -> Eventual<Result<Identity, Rejection>> {
-        formed(scheme, token, self.judge(token))
+        let judge = || formed(scheme, token, self.judge(token));
+        self.recall(token).map_or_else(judge, |identity| Eventual::now(Ok(identity)))
     }
 }
 
