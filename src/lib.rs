@@ -111,7 +111,7 @@
 //! | feature | default | gives |
 //! |---|---|---|
 //! | `jwt` | yes | [`JwtVerifier`](verify::JwtVerifier), [`Keys`](verify::Keys), [`Issuers`](verify::Issuers) |
-//! | `aws-lc-rs` | yes | the crypto backend |
+//! | `aws-lc-rs` | yes | the crypto backend; HS256 is checked with `hmac` and `sha2` where the processor is x86-64 with SHA instructions and the build is not FIPS |
 //! | `rust-crypto` | | the other backend; `aws-lc-rs` wins if both are on. It needs no C compiler, with `default-features = false` and without `https`, `sqlite` and `postgres` |
 //! | `remote` | yes | `RemoteKeys`, `Introspection`, `CachedVerifier` |
 //! | `https` | yes | a ready-made transport over TLS, `JwtVerifier::discover` |

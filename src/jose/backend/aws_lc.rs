@@ -1,4 +1,5 @@
-//! `aws-lc-rs`, called directly: keys are parsed once, not at every signature.
+//! `aws-lc-rs`, called directly: keys are parsed once, not at every signature. HS256 may be checked by another
+//! crate ([`super::hs256`]).
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
@@ -8,6 +9,8 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{hmac, rand};
 
 use super::super::material::Material;
+#[cfg(target_arch = "x86_64")]
+use super::hs256;
 use super::rejected;
 use crate::algorithm::Algorithm;
 use crate::error::ConfigError;
@@ -17,6 +20,8 @@ pub(in crate::jose) const MAX_RSA_BITS: usize = 8192;
 
 pub(in crate::jose) enum Verifier {
     Hmac(Box<hmac::Key>),
+    #[cfg(target_arch = "x86_64")]
+    Hs256(Box<hs256::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -24,6 +29,10 @@ impl Verifier {
     pub(in crate::jose) fn new(algorithm: Algorithm, material: &Material) -> Result<Self, ConfigError> {
         let key = match material {
             Material::Hmac(secret) => {
+                #[cfg(target_arch = "x86_64")]
+                if let (Algorithm::HS256, Some(key)) = (algorithm, hs256::Key::new(secret.expose())) {
+                    return Ok(Self::Hs256(Box::new(key)));
+                }
                 let key = hmac::Key::new(hmac_algorithm(algorithm), secret.expose());
                 return Ok(Self::Hmac(Box::new(key)));
             }
@@ -42,6 +51,8 @@ impl Verifier {
     pub(in crate::jose) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Hmac(key) => hmac::verify(key, message, signature).is_ok(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Hs256(key) => key.verify(message, signature),
             Self::Public(key) => key.verify_sig(message, signature).is_ok(),
         }
     }

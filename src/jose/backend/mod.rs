@@ -5,6 +5,8 @@
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;
+#[cfg(all(feature = "aws-lc-rs", target_arch = "x86_64"))]
+mod hs256;
 #[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 mod none;
 #[cfg(all(feature = "rust-crypto", any(all(test, feature = "issue"), not(feature = "aws-lc-rs"))))]
