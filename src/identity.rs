@@ -4,11 +4,13 @@ use std::any::Any;
 #[cfg(feature = "jwt")]
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use triomphe::HeaderSlice;
 
 use crate::credential::Scheme;
 use crate::scope::Scopes;
@@ -35,15 +37,20 @@ use crate::scope::Scopes;
 #[derive(Clone)]
 pub struct Identity {
     scheme: Option<Scheme>,
-    inner: Arc<Inner>,
+    inner: triomphe::Arc<HeaderSlice<Inner, str>>,
 }
 
+/// What is known, with a text behind it in the same allocation: the claims of a token as its issuer wrote them,
+/// or the subject alone.
 struct Inner {
-    subject: Box<str>,
+    subject: Range<usize>,
+    /// How much of the text is a JSON object.
+    claims_len: usize,
     issuer: Option<Arc<str>>,
     scopes: Scopes,
     expires_at: Option<SystemTime>,
-    claims: Claims,
+    /// The claims: given one by one, or those of the text, read when somebody asks.
+    claims: OnceLock<Map<String, Value>>,
     details: Vec<Box<dyn Any + Send + Sync>>,
 }
 
@@ -59,44 +66,40 @@ pub(crate) struct Found<'a> {
     pub(crate) detail: Option<Box<dyn Any + Send + Sync>>,
 }
 
-/// The claims: given one by one, or the JSON text of a token, read when somebody asks.
-#[derive(Default)]
-struct Claims {
-    text: Option<Box<str>>,
-    map: OnceLock<Map<String, Value>>,
-}
-
 impl Identity {
     /// Starts an identity; for verifiers.
     pub fn builder(subject: impl Into<String>) -> IdentityBuilder {
-        IdentityBuilder(Inner {
-            subject: subject.into().into(),
+        let text: String = subject.into();
+        let inner = Inner {
+            subject: 0..text.len(),
+            claims_len: 0,
             issuer: None,
             scopes: Scopes::none(),
             expires_at: None,
-            claims: Claims::default(),
+            claims: OnceLock::new(),
             details: Vec::new(),
-        })
+        };
+        IdentityBuilder { inner, text }
     }
 
     /// Whom the token speaks of. Empty if its issuer named nobody.
     pub fn subject(&self) -> &str {
-        &self.inner.subject
+        &self.inner.slice[self.inner.header.subject.clone()]
     }
 
     /// Who vouches for it.
     pub fn issuer(&self) -> Option<&str> {
-        self.inner.issuer.as_deref()
+        self.inner.header.issuer.as_deref()
     }
 
     /// What was granted.
     pub fn scopes(&self) -> &Scopes {
-        &self.inner.scopes
+        &self.inner.header.scopes
     }
 
     /// When the credential ends, without any leeway.
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.inner.expires_at
+        self.inner.header.expires_at
     }
 
     /// The scheme of the credential; known once it went through an
@@ -109,7 +112,7 @@ impl Identity {
     ///
     /// The first call parses the claims of a JWT into values; nothing is parsed before that.
     pub fn claim(&self, name: &str) -> Option<&Value> {
-        self.inner.claims.map().get(name)
+        self.claims().get(name)
     }
 
     /// All claims, read into a type of yours.
@@ -118,124 +121,136 @@ impl Identity {
     ///
     /// When the claims do not have the shape of `T`.
     pub fn claims_as<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        match &self.inner.claims.text {
-            Some(text) => serde_json::from_str(text),
-            None => serde_json::from_value(Value::Object(self.inner.claims.map().clone())),
+        match self.claims_text() {
+            "" => serde_json::from_value(Value::Object(self.claims().clone())),
+            text => serde_json::from_str(text),
         }
     }
 
     /// What the verifier attached: typed claims, a row of a store, an answer.
     pub fn detail<T: 'static>(&self) -> Option<&T> {
-        self.inner.details.iter().find_map(|detail| detail.downcast_ref())
+        self.inner.header.details.iter().find_map(|detail| detail.downcast_ref())
     }
 
     /// About how many bytes it holds. Values that were attached are not counted.
     #[cfg(feature = "jwt")]
     pub(crate) fn weight(&self) -> usize {
-        let Inner { subject, scopes, claims, .. } = &*self.inner;
-        let map = || claims.map().iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
+        let Inner { scopes, claims_len, .. } = &self.inner.header;
+        let map = || self.claims().iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
         // A text may be read into values later: which take about as much again, if it is not made of small ones.
-        let claims = claims.text.as_ref().map_or_else(map, |text| 2 * text.len());
-        size_of::<Inner>() + subject.len() + scopes.len() + claims
+        let claims = if *claims_len == 0 { map() } else { *claims_len };
+        size_of::<Inner>() + self.inner.slice.len() + scopes.len() + claims
     }
 
     /// Made in one piece, where it stays: a builder is moved at each step.
     #[cfg(feature = "jwt")]
     pub(crate) fn found(found: Found<'_>) -> Self {
-        // Made first, so that what every request looks at lies together behind it.
-        let text = Some(found.claims.into());
+        let within = place_of(&found.subject, found.claims);
+        let end = found.claims.len();
         let inner = Inner {
-            claims: Claims { text, map: OnceLock::new() },
-            subject: (*found.subject).into(),
+            subject: within.clone().unwrap_or(end..end + found.subject.len()),
+            claims_len: end,
             issuer: found.issuer,
             scopes: found.scopes,
             expires_at: found.expires_at,
+            claims: OnceLock::new(),
             details: found.detail.into_iter().collect(),
         };
-        Self { scheme: None, inner: Arc::new(inner) }
+        let inner = match within {
+            Some(_) => triomphe::Arc::from_header_and_str(inner, found.claims),
+            None => triomphe::Arc::from_header_and_str(inner, &[found.claims, &*found.subject].concat()),
+        };
+        Self { scheme: None, inner }
     }
 
     pub(crate) fn presented_as(mut self, scheme: Scheme) -> Self {
         self.scheme = Some(scheme);
         self
     }
+
+    /// Empty if the claims were given one by one.
+    fn claims_text(&self) -> &str {
+        &self.inner.slice[..self.inner.header.claims_len]
+    }
+
+    /// The text was read as a JSON object before; what fails here would be an empty map.
+    fn claims(&self) -> &Map<String, Value> {
+        let header = &self.inner.header;
+        header.claims.get_or_init(|| serde_json::from_str(self.claims_text()).unwrap_or_default())
+    }
 }
 
-impl Claims {
-    /// The text was read as a JSON object before; what fails here would be an empty map.
-    fn map(&self) -> &Map<String, Value> {
-        self.map.get_or_init(|| {
-            self.text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-        })
-    }
+/// Where in the text the part was borrowed from; `None` if it was not.
+#[cfg(feature = "jwt")]
+fn place_of(part: &str, text: &str) -> Option<Range<usize>> {
+    let start = part.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+    let place = start..start.checked_add(part.len())?;
+    (text.get(place.clone()) == Some(part)).then_some(place)
 }
 
 /// Shows who, not the claims: those may be personal.
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
-            .field("subject", &self.inner.subject)
-            .field("issuer", &self.inner.issuer)
-            .field("scopes", &self.inner.scopes)
-            .field("expires_at", &self.inner.expires_at)
+            .field("subject", &self.subject())
+            .field("issuer", &self.inner.header.issuer)
+            .field("scopes", &self.inner.header.scopes)
+            .field("expires_at", &self.inner.header.expires_at)
             .finish_non_exhaustive()
     }
 }
 
 /// Builds an [`Identity`].
 #[must_use]
-pub struct IdentityBuilder(Inner);
+pub struct IdentityBuilder {
+    inner: Inner,
+    text: String,
+}
 
 impl IdentityBuilder {
     /// Who vouches for it.
     pub fn issuer(mut self, issuer: impl Into<Arc<str>>) -> Self {
-        self.0.issuer = Some(issuer.into());
+        self.inner.issuer = Some(issuer.into());
         self
     }
 
     /// What was granted.
     pub fn scopes(mut self, scopes: Scopes) -> Self {
-        self.0.scopes = scopes;
+        self.inner.scopes = scopes;
         self
     }
 
     /// When the credential ends.
     pub fn expires_at(mut self, at: SystemTime) -> Self {
-        self.0.expires_at = Some(at);
+        self.inner.expires_at = Some(at);
         self
     }
 
     /// Adds a claim, replacing one of the same name.
     pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.0.claims.map();
-        let mut map = self.0.claims.map.take().unwrap_or_default();
+        let mut map = self.inner.claims.take().unwrap_or_default();
         map.insert(name.into(), value.into());
-        self.0.claims = Claims { text: None, map: map.into() };
+        self.inner.claims = map.into();
         self
     }
 
     /// Attaches a value that [`Identity::detail`] finds by its type; the first of a type wins.
     pub fn detail<T: Send + Sync + 'static>(mut self, detail: T) -> Self {
-        self.0.details.push(Box::new(detail));
-        self
-    }
-
-    /// The claims as the text of a JSON object, already checked to be one.
-    #[cfg(feature = "remote")]
-    pub(crate) fn claims_json(mut self, text: String) -> Self {
-        self.0.claims = Claims { text: Some(text.into()), map: OnceLock::new() };
+        self.inner.details.push(Box::new(detail));
         self
     }
 
     /// The identity.
     pub fn build(self) -> Identity {
-        Identity { scheme: None, inner: Arc::new(self.0) }
+        Identity { scheme: None, inner: triomphe::Arc::from_header_and_str(self.inner, &self.text) }
     }
 }
 
 impl fmt::Debug for IdentityBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IdentityBuilder").field("subject", &self.0.subject).finish_non_exhaustive()
+        f.debug_struct("IdentityBuilder")
+            .field("subject", &&self.text[self.inner.subject.clone()])
+            .finish_non_exhaustive()
     }
 }
 
@@ -257,12 +272,33 @@ mod tests {
         assert!(!format!("{identity:?}").contains("canary"));
     }
 
-    #[cfg(feature = "remote")]
     #[test]
-    fn claims_of_a_text_are_read_on_demand() {
-        let identity = Identity::builder("a").claims_json(r#"{"n":1}"#.to_owned()).build();
-        assert_eq!(identity.claim("n"), Some(&1.into()));
-        assert_eq!(identity.claims_as::<std::collections::HashMap<String, u8>>().unwrap()["n"], 1);
-        assert!(identity.claims_as::<Vec<u8>>().is_err());
+    fn claims_given_one_by_one() {
+        let builder = Identity::builder("a").claim("n", 1).claim("m", 2).claim("n", 3);
+        assert_eq!(format!("{builder:?}"), r#"IdentityBuilder { subject: "a", .. }"#);
+        let identity = builder.build();
+        assert_eq!(identity.subject(), "a");
+        assert_eq!((identity.claim("n"), identity.claim("m")), (Some(&3.into()), Some(&2.into())));
+        assert_eq!(identity.claims_as::<std::collections::HashMap<String, u8>>().unwrap()["n"], 3);
+    }
+
+    #[cfg(feature = "jwt")]
+    #[test]
+    fn claims_of_a_text_are_read_on_demand_and_the_subject_lies_within_it_or_behind() {
+        let text = r#"{"n":1,"sub":"alice"}"#;
+        for subject in [&text[14..19], "", "alice", "bob"] {
+            let identity = Identity::found(super::Found {
+                subject: subject.into(),
+                issuer: None,
+                scopes: crate::Scopes::none(),
+                expires_at: None,
+                claims: text,
+                detail: None,
+            });
+            assert_eq!(identity.subject(), subject);
+            assert_eq!(identity.claim("n"), Some(&1.into()));
+            assert_eq!(identity.claims_as::<serde_json::Value>().unwrap()["sub"], "alice");
+            assert!(identity.claims_as::<Vec<u8>>().is_err());
+        }
     }
 }
