@@ -86,23 +86,29 @@ impl fmt::Debug for SharedClock {
 }
 
 /// From the first moment at which something is good up to the one at which it is not any more, in nanoseconds since
-/// the Unix epoch.
+/// the Unix epoch, as far as 64 bits reach: from 1677 to 2262.
 #[cfg(feature = "jwt")]
 pub(crate) struct Window {
-    pub(crate) begin: i128,
-    pub(crate) end: i128,
+    begin: i64,
+    end: i64,
 }
 
 #[cfg(feature = "jwt")]
 impl Window {
+    /// What lies beyond is left out.
+    pub(crate) fn new(begin: i128, end: i128) -> Self {
+        let nanos = |at: i128| i64::try_from(at).unwrap_or(if at < 0 { i64::MIN } else { i64::MAX });
+        Self { begin: nanos(begin), end: nanos(end) }
+    }
+
     pub(crate) fn contains(&self, now: i128) -> bool {
-        self.begin <= now && now < self.end
+        i128::from(self.begin) <= now && now < i128::from(self.end)
     }
 
     /// True if this is so now; as cheaply as can be where the next second does not matter.
     pub(crate) fn is_open(&self, clock: &SharedClock) -> bool {
-        let is_long = |behind: i128| self.contains(behind) && self.contains(behind + 1_000_000_000);
-        if clock.is_system() && coarse::wall().is_some_and(|behind| is_long(behind.into())) {
+        let is_long = |behind: i64| self.begin <= behind && behind.saturating_add(1_000_000_000) < self.end;
+        if clock.is_system() && coarse::wall().is_some_and(is_long) {
             return true;
         }
         self.contains(clock.unix_nanos())
@@ -177,7 +183,7 @@ mod tests {
     #[test]
     fn a_window_is_judged_to_the_nanosecond() {
         let at = |nanos: u64| SharedClock::new(move || UNIX_EPOCH + Duration::from_nanos(nanos));
-        let window = Window { begin: 1_000, end: 2_000 };
+        let window = Window::new(1_000, 2_000);
         let open = [999, 1_000, 1_999, 2_000].map(|now| window.is_open(&at(now)));
         assert_eq!(open, [false, true, true, false]);
     }
@@ -187,9 +193,9 @@ mod tests {
         // The system's clock goes on, so only what has passed is certain.
         let now = unix_nanos(SystemClock.now());
         let clock = SharedClock::default();
-        assert!(!Window { begin: i128::MIN, end: now }.is_open(&clock));
-        assert!(Window { begin: now, end: i128::MAX }.is_open(&clock));
-        assert!(!Window { begin: now + 3_600_000_000_000, end: i128::MAX }.is_open(&clock));
+        assert!(!Window::new(i128::MIN, now).is_open(&clock));
+        assert!(Window::new(now, i128::MAX).is_open(&clock));
+        assert!(!Window::new(now + 3_600_000_000_000, i128::MAX).is_open(&clock));
     }
 
     #[test]

@@ -112,10 +112,10 @@ impl<'a> Claims<'a> {
     /// When `exp`, `nbf` and `iat` allow the token.
     pub(super) fn window(&self, leeway: Duration) -> Window {
         let (begin, leeway) = (self.not_before.max(self.issued), nanos(leeway));
-        Window {
-            begin: begin.map_or(i128::MIN, |begin| begin.since_epoch().saturating_sub(leeway)),
-            end: self.expires.map_or(i128::MAX, |end| end.since_epoch().saturating_add(leeway)),
-        }
+        Window::new(
+            begin.map_or(i128::MIN, |begin| begin.since_epoch().saturating_sub(leeway)),
+            self.expires.map_or(i128::MAX, |end| end.since_epoch().saturating_add(leeway)),
+        )
     }
 
     /// What the token grants by itself.
