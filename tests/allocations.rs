@@ -107,9 +107,13 @@ fn a_token_costs_seven_allocations_and_three_when_it_was_seen() {
     }
     // The other backend allocates for each signature.
     let usual = if cfg!(feature = "aws-lc-rs") { 7 } else { 17 };
+    assert!(fresh[0] <= usual + 7, "the first, whose header is kept: {fresh:?}");
+    assert!(
+        fresh[1..].iter().all(|count| *count <= usual + 2),
+        "where a part of the memory begins: {fresh:?}"
+    );
     let more = fresh.iter().filter(|count| **count > usual).count();
-    assert!(more <= 3, "the first, whose header is kept, and where the memory grows: {fresh:?}");
-    assert!(fresh.iter().all(|count| *count <= usual + 8), "and not by much: {fresh:?}");
+    assert!(more <= 32 + 1, "each part does so once: {fresh:?}");
 }
 
 #[test]

@@ -49,6 +49,7 @@ struct Decision {
     identity: Identity,
     window: Window,
     keys: Arc<KeySet>,
+    weight: usize,
 }
 
 impl Remembered for Decision {
@@ -57,7 +58,7 @@ impl Remembered for Decision {
     }
 
     fn weight(&self) -> usize {
-        size_of::<Self>() + self.token.len() + self.identity.weight()
+        self.weight
     }
 }
 
@@ -229,10 +230,17 @@ impl Inner {
     /// An entry holds the key set that it was decided by, so that no other is taken for it.
     fn remember(&self, token: &[u8], key: ChosenKey, claims: &Claims<'_>, identity: &Identity, now: i128) {
         let Some(keys) = key.into_lasting_set().filter(|_| !self.decisions.is_off()) else { return };
-        let window = claims.window(self.rules.leeway);
-        let decision = Decision { token: Wiped::new(token), identity: identity.clone(), window, keys };
-        // Judged by the clock alone: it is asked for each place of a bucket.
-        self.decisions.insert(Arc::new(decision), |other| !other.window.contains(now));
+        let decision = Arc::new(Decision {
+            token: Wiped::new(token),
+            identity: identity.clone(),
+            window: claims.window(self.rules.leeway),
+            keys,
+            weight: size_of::<Decision>() + token.len() + identity.weight(),
+        });
+        // The keys of this one are the ones that count now.
+        let keys = Arc::as_ptr(&decision.keys);
+        let is_void = |other: &Decision| !other.window.contains(now) || Arc::as_ptr(&other.keys) != keys;
+        self.decisions.insert(decision, is_void);
     }
 
     /// Goes on with a token whose key had to be waited for; it is read and judged again, since time
