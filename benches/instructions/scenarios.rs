@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt::Debug;
 use std::future::{Ready, ready};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::hmac;
@@ -30,10 +30,11 @@ type Batch = Box<dyn FnMut() -> usize>;
 type Scenario = (&'static str, fn() -> Batch);
 
 /// The names are those of the baseline.
-pub(crate) const SCENARIOS: [Scenario; 11] = [
+pub(crate) const SCENARIOS: [Scenario; 12] = [
     ("in-bare", || through(requests(&bearer(0..REQUESTS)), service())),
     ("signature", signature),
-    ("in-fresh", fresh),
+    ("in-fresh", || fresh(in_use())),
+    ("in-fresh-crowd", || fresh(crowded(in_use()))),
     ("in-seen", seen),
     ("in-missing", || refused(&vec![None; REQUESTS], jwt())),
     ("in-malformed", || refused(&vec![Some("Bearer not-a-jwt".to_owned()); REQUESTS], jwt())),
@@ -44,7 +45,8 @@ pub(crate) const SCENARIOS: [Scenario; 11] = [
     ("out-cached", || through(requests(&vec![None; REQUESTS]), attach(cached()).layer(service()))),
 ];
 
-fn service() -> impl Service<Request<()>, Response = Response<()>, Error = Infallible> + Clone {
+fn service()
+-> impl Service<Request<()>, Response = Response<()>, Error = Infallible, Future: Send> + Clone + Send {
     tower::service_fn(|request: Request<()>| -> Ready<Result<Response<()>, Infallible>> {
         std::hint::black_box(request.extensions().get::<Identity>());
         ready(Ok(Response::new(())))
@@ -83,22 +85,48 @@ fn bearer(numbers: Range<usize>) -> Lines {
     tokens(numbers).map(|token| Some(format!("Bearer {token}"))).collect()
 }
 
-/// It remembers as many as there are requests.
+/// It remembers four times as many as there are requests.
 fn jwt() -> AuthenticateLayer {
     let keys = Keys::hmac(Algorithm::HS256, SECRET).expect("keys");
     let rules = JwtVerifier::builder(keys).issuer(ISSUER).audience("orders");
-    let verifier = rules.with_remembered(REQUESTS, 64 * 1024 * 1024).build();
+    let verifier = rules.with_remembered(4 * REQUESTS, 64 * 1024 * 1024).build();
     AuthenticateLayer::new(verifier.expect("a verifier"))
 }
 
-/// The memory is full of others, so that it has its size, and each new token takes the place of one.
-fn fresh() -> Batch {
-    let mut service = jwt().layer(service());
-    for round in 1..5 {
-        let others = bearer(round * REQUESTS..(round + 1) * REQUESTS);
-        assert_eq!(send(&mut service, requests(&others), StatusCode::OK), REQUESTS, "all come through");
-    }
+fn fresh<S>(service: S) -> Batch
+where
+    S: Service<Request<()>, Response = Response<()>, Error: Debug> + 'static,
+{
     through(requests(&bearer(0..REQUESTS)), service)
+}
+
+/// Its memory was full of others before, so that it has its size, and forgot half of them: there is room for all
+/// requests, and a little more.
+fn in_use() -> impl Service<Request<()>, Response = Response<()>, Error = Infallible> + Clone + Send {
+    let (mut service, others) = (jwt().layer(service()), bearer(REQUESTS..6 * REQUESTS - 64));
+    let good = send(&mut service, requests(&others), StatusCode::OK);
+    assert_eq!(good, others.len(), "all come through");
+    service
+}
+
+/// Many threads at a time have looked into its memory, as those of a large machine do.
+fn crowded<S>(service: S) -> S
+where
+    S: Service<Request<()>, Response = Response<()>, Error: Debug> + Clone + Send,
+{
+    const THREADS: usize = 64;
+    let (authorization, together) = (bearer(REQUESTS..REQUESTS + 1), Barrier::new(THREADS));
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            let mut service = service.clone();
+            let (authorization, together) = (&authorization, &together);
+            scope.spawn(move || {
+                assert_eq!(send(&mut service, requests(authorization), StatusCode::OK), 1, "it is good");
+                together.wait();
+            });
+        }
+    });
+    service
 }
 
 /// The limit: the signature alone.

@@ -158,8 +158,9 @@ impl JwtVerifierBuilder {
 
     /// How many accepted tokens are remembered, and how many bytes they and their claims may take: 131,072 and
     /// 256 MiB unless said otherwise, which only a server that meets so many good tokens ever uses; zero for
-    /// none. A remembered answer is the one that would be given now, so nothing but the time it takes tells
-    /// of it: it ends with the token's own times and with the key, and a refused token is never remembered.
+    /// none. Of more, those go first that are void or were not presented again. A remembered answer is the one
+    /// that would be given now, so nothing but the time it takes tells of it: it ends with the token's own times
+    /// and with the key, and a refused token is never remembered.
     pub fn with_remembered(mut self, tokens: usize, bytes: usize) -> Self {
         (self.max_decisions, self.max_decision_bytes) = (tokens, bytes);
         self
