@@ -12,6 +12,7 @@
 //! of eight places; it begins small, and the next one is larger when a bucket is full.
 
 use std::array;
+use std::cmp::Reverse;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -154,17 +155,19 @@ impl<V: Remembered> Table<V> {
         let bytes: usize = others.iter().map(|(.., other)| other.weight()).sum();
         let room = bounds.bytes - entry.weight();
         if others.len() >= bounds.entries || bytes > room {
-            others.sort_by_key(|(is_asked, ..)| !is_asked);
+            others.sort_unstable_by_key(|(standing, ..)| Reverse(*standing));
             let mut bytes = 0;
-            let fits = |(kept, (is_asked, _, other)): &(usize, &(bool, u32, Arc<V>))| {
-                let share = |all: usize| if *is_asked { all - all.div_ceil(8) } else { all / 2 };
+            let fits = |(kept, (standing, _, other)): &(usize, &(Standing, u32, Arc<V>))| {
+                let share = |all: usize| if standing.is_asked { all - all.div_ceil(8) } else { all / 2 };
                 bytes += other.weight();
                 *kept < share(bounds.entries) && bytes <= share(room)
             };
             others.truncate(others.iter().enumerate().take_while(fits).count());
         }
         let table = Self::new((others.len() + 1).next_power_of_two().max(FIRST_BUCKETS));
-        let all = [(tag, entry)].into_iter().chain(others.into_iter().map(|(_, tag, other)| (tag, other)));
+        // The best are the youngest again.
+        let others = others.into_iter().rev().map(|(_, tag, other)| (tag, other));
+        let all = [(tag, entry)].into_iter().chain(others);
         // Seldom, a bucket of those is full, too.
         all.for_each(|(tag, entry)| drop(table.put(tag, entry, bounds, is_void)));
         table
@@ -251,13 +254,25 @@ impl<V: Remembered> Bucket<V> {
         Put::NoRoom(entry)
     }
 
-    /// Whether it was asked for, its tag, and the entry.
-    fn taken(&self) -> impl Iterator<Item = (bool, u32, Arc<V>)> {
-        self.places.iter().enumerate().filter_map(|(index, place)| {
-            let (asked, tag) = (&self.asked[index], &self.tags[index]);
-            Some((asked.load(Ordering::Relaxed), tag.load(Ordering::Relaxed), Arc::clone(place.get()?)))
+    /// All entries, how they stand, and their tags.
+    fn taken(&self) -> impl Iterator<Item = (Standing, u32, Arc<V>)> {
+        let count = self.places.iter().filter(|place| place.get().is_some()).count();
+        self.places.iter().enumerate().filter_map(move |(index, place)| {
+            let entry = place.get()?;
+            let is_asked = self.asked[index].load(Ordering::Relaxed);
+            let standing = Standing { is_asked, younger: Reverse(count.saturating_sub(index)) };
+            Some((standing, self.tags[index].load(Ordering::Relaxed), Arc::clone(entry)))
         })
     }
+}
+
+/// The order in which entries are kept.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+struct Standing {
+    is_asked: bool,
+    /// How many of its bucket came no earlier. Each bucket keeps about as many as another, or some would be full
+    /// all the time.
+    younger: Reverse<usize>,
 }
 
 /// Never zero: that is a place that is free.
@@ -434,6 +449,22 @@ mod tests {
         assert_eq!((held(&decisions).0, found(&decisions, 60..140)), (80, 80));
         fill(&decisions, 140..141);
         assert_eq!(held(&decisions).0, 71, "an eighth of what was asked for");
+    }
+
+    #[test]
+    fn a_flood_renews_a_table_no_more_often_than_half_of_it_is_new() {
+        for most in [1, 10, 100, 1_000, 4_096] {
+            let decisions = Decisions::<Entry>::new(most, usize::MAX);
+            let (mut renewals, mut last) = (0, 0);
+            for number in 0..20 * most {
+                fill(&decisions, number..number + 1);
+                let table = Arc::as_ptr(tables(&decisions).next().as_ref().unwrap()).addr();
+                renewals += usize::from(table != last);
+                last = table;
+            }
+            // Twenty times two halves, what it takes to grow, and a bucket that is full by chance.
+            assert!(renewals <= 40 + 10, "{renewals} of {most}");
+        }
     }
 
     #[test]
