@@ -64,11 +64,11 @@ struct Bucket<V> {
     tags: [AtomicU32; WAYS],
     /// True for what was asked for.
     asked: [AtomicBool; WAYS],
-    places: [OnceLock<Arc<V>>; WAYS],
+    places: [OnceLock<V>; WAYS],
 }
 
-/// What is remembered of a token, and which that is: one allocation, so that one look finds both.
-pub(crate) trait Remembered {
+/// What is remembered of a token, and which that is. A clone costs a reference count.
+pub(crate) trait Remembered: Clone {
     /// The token. The same at each call.
     fn token(&self) -> &[u8];
 
@@ -94,14 +94,14 @@ impl<V: Remembered, const WHOLE: bool> Decisions<V, WHOLE> {
     }
 
     /// What `read` makes of an entry of this token, if there is one of which it makes anything.
-    pub(crate) fn get<R>(&self, token: &[u8], read: impl Fn(&Arc<V>) -> Option<R>) -> Option<R> {
+    pub(crate) fn get<R>(&self, token: &[u8], read: impl Fn(&V) -> Option<R>) -> Option<R> {
         let hash = self.hash(token);
         let table = self.shard(hash).table.load();
         table.as_ref()?.bucket(tag_of(hash)).get(tag_of(hash), token, read)
     }
 
     /// Remembers a token, unless there is an entry of it that is not void.
-    pub(crate) fn insert(&self, entry: Arc<V>, is_void: impl Fn(&V) -> bool) {
+    pub(crate) fn insert(&self, entry: V, is_void: impl Fn(&V) -> bool) {
         if self.is_off() || entry.weight() > self.bounds.bytes {
             return;
         }
@@ -146,7 +146,7 @@ impl<V: Remembered> Table<V> {
     fn renewed(
         old: Option<&Self>,
         tag: u32,
-        entry: Arc<V>,
+        entry: V,
         bounds: Bounds,
         is_void: &impl Fn(&V) -> bool,
     ) -> Self {
@@ -157,7 +157,7 @@ impl<V: Remembered> Table<V> {
         if others.len() >= bounds.entries || bytes > room {
             others.sort_unstable_by_key(|(standing, ..)| Reverse(*standing));
             let mut bytes = 0;
-            let fits = |(kept, (standing, _, other)): &(usize, &(Standing, u32, Arc<V>))| {
+            let fits = |(kept, (standing, _, other)): &(usize, &(Standing, u32, V))| {
                 let share = |all: usize| if standing.is_asked { all - all.div_ceil(8) } else { all / 2 };
                 bytes += other.weight();
                 *kept < share(bounds.entries) && bytes <= share(room)
@@ -178,13 +178,7 @@ impl<V: Remembered> Table<V> {
     }
 
     /// Gives the entry back if there is no room for it.
-    fn put(
-        &self,
-        tag: u32,
-        entry: Arc<V>,
-        bounds: Bounds,
-        is_void: &impl Fn(&V) -> bool,
-    ) -> Result<(), Arc<V>> {
+    fn put(&self, tag: u32, entry: V, bounds: Bounds, is_void: &impl Fn(&V) -> bool) -> Result<(), V> {
         let weight = entry.weight();
         // Counted first, so that the bounds hold at any time.
         let entries = self.entries.fetch_add(1, Ordering::Relaxed);
@@ -208,7 +202,7 @@ impl<V: Remembered> Table<V> {
 enum Put<V> {
     Done,
     Known,
-    NoRoom(Arc<V>),
+    NoRoom(V),
 }
 
 impl<V: Remembered> Bucket<V> {
@@ -220,7 +214,7 @@ impl<V: Remembered> Bucket<V> {
         }
     }
 
-    fn get<R>(&self, tag: u32, token: &[u8], read: impl Fn(&Arc<V>) -> Option<R>) -> Option<R> {
+    fn get<R>(&self, tag: u32, token: &[u8], read: impl Fn(&V) -> Option<R>) -> Option<R> {
         for (index, other) in self.tags.iter().enumerate() {
             if other.load(Ordering::Relaxed) == tag
                 && let Some(entry) = self.places[index].get()
@@ -237,7 +231,7 @@ impl<V: Remembered> Bucket<V> {
         None
     }
 
-    fn put(&self, tag: u32, entry: Arc<V>, is_void: &impl Fn(&V) -> bool) -> Put<V> {
+    fn put(&self, tag: u32, entry: V, is_void: &impl Fn(&V) -> bool) -> Put<V> {
         for (other, place) in self.tags.iter().zip(&self.places) {
             let is_free = other.load(Ordering::Relaxed) == 0
                 && other.compare_exchange(0, tag, Ordering::Relaxed, Ordering::Relaxed).is_ok();
@@ -246,7 +240,7 @@ impl<V: Remembered> Bucket<V> {
                 let _ = place.set(entry);
                 return Put::Done;
             }
-            let is_own = |other: &&Arc<V>| other.token() == entry.token() && !is_void(other);
+            let is_own = |other: &&V| other.token() == entry.token() && !is_void(other);
             if other.load(Ordering::Relaxed) == tag && place.get().filter(is_own).is_some() {
                 return Put::Known;
             }
@@ -255,13 +249,13 @@ impl<V: Remembered> Bucket<V> {
     }
 
     /// All entries, how they stand, and their tags.
-    fn taken(&self) -> impl Iterator<Item = (Standing, u32, Arc<V>)> {
+    fn taken(&self) -> impl Iterator<Item = (Standing, u32, V)> {
         let count = self.places.iter().filter(|place| place.get().is_some()).count();
         self.places.iter().enumerate().filter_map(move |(index, place)| {
             let entry = place.get()?;
             let is_asked = self.asked[index].load(Ordering::Relaxed);
             let standing = Standing { is_asked, younger: Reverse(count.saturating_sub(index)) };
-            Some((standing, self.tags[index].load(Ordering::Relaxed), Arc::clone(entry)))
+            Some((standing, self.tags[index].load(Ordering::Relaxed), entry.clone()))
         })
     }
 }
@@ -297,11 +291,13 @@ mod tests {
 
     use super::{Bucket, Decisions, Remembered, Table};
 
-    struct Entry {
+    struct Content {
         token: Vec<u8>,
         value: usize,
         weight: usize,
     }
+
+    type Entry = Arc<Content>;
 
     impl Remembered for Entry {
         fn token(&self) -> &[u8] {
@@ -313,8 +309,8 @@ mod tests {
         }
     }
 
-    fn entry(token: impl Into<Vec<u8>>, value: usize) -> Arc<Entry> {
-        Arc::new(Entry { token: token.into(), value, weight: 250 })
+    fn entry(token: impl Into<Vec<u8>>, value: usize) -> Entry {
+        Arc::new(Content { token: token.into(), value, weight: 250 })
     }
 
     fn token(number: usize) -> Vec<u8> {

@@ -1,10 +1,11 @@
 //! Proof of who is calling: the only thing that handlers and policies see.
 
 use std::any::Any;
-#[cfg(feature = "jwt")]
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+#[cfg(feature = "jwt")]
+use std::sync::Weak;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -12,8 +13,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use triomphe::HeaderSlice;
 
+#[cfg(feature = "jwt")]
+use crate::clock::Window;
 use crate::credential::Scheme;
 use crate::scope::Scopes;
+#[cfg(feature = "jwt")]
+use crate::secret::Wiped;
 
 /// Who is calling, as a verifier found.
 ///
@@ -40,15 +45,19 @@ pub struct Identity {
     inner: triomphe::Arc<HeaderSlice<Inner, str>>,
 }
 
-/// What is known, with a text behind it in the same allocation: the claims of a token as its issuer wrote them,
-/// or the subject alone.
+/// What is known, with a text behind it in the same allocation: the claims as their issuer wrote them, unless there
+/// is a proof to read them from, and the subject, unless it is a part of those.
+// In this order: the proof is looked at for each request with a token that was seen before.
+#[repr(C)]
 struct Inner {
+    #[cfg(feature = "jwt")]
+    proof: Option<Proof>,
     subject: Range<usize>,
     /// How much of the text is a JSON object.
     claims_len: usize,
+    expires_at: Option<SystemTime>,
     issuer: Option<Arc<str>>,
     scopes: Scopes,
-    expires_at: Option<SystemTime>,
     /// The claims: given one by one, or those of the text, read when somebody asks.
     claims: OnceLock<Map<String, Value>>,
     details: Vec<Box<dyn Any + Send + Sync>>,
@@ -61,9 +70,26 @@ pub(crate) struct Found<'a> {
     pub(crate) issuer: Option<Arc<str>>,
     pub(crate) scopes: Scopes,
     pub(crate) expires_at: Option<SystemTime>,
-    /// The text of a JSON object, already checked to be one.
-    pub(crate) claims: &'a str,
     pub(crate) detail: Option<Box<dyn Any + Send + Sync>>,
+}
+
+/// What it was found in, which has all claims.
+#[cfg(feature = "jwt")]
+pub(crate) enum Evidence<'a> {
+    Proof(Proof),
+    /// The text of a JSON object, already checked to be one.
+    Text(&'a str),
+}
+
+/// A token that proves the same again: within a window, as long as these are the keys that count.
+#[cfg(feature = "jwt")]
+pub(crate) struct Proof {
+    pub(crate) token: Wiped,
+    pub(crate) window: Window,
+    /// They are known by their address, and may be gone.
+    pub(crate) keys: Weak<dyn Any + Send + Sync>,
+    /// Gives the text of a JSON object, already checked to be one.
+    pub(crate) read_claims: fn(&[u8]) -> Vec<u8>,
 }
 
 impl Identity {
@@ -71,11 +97,13 @@ impl Identity {
     pub fn builder(subject: impl Into<String>) -> IdentityBuilder {
         let text: String = subject.into();
         let inner = Inner {
+            #[cfg(feature = "jwt")]
+            proof: None,
             subject: 0..text.len(),
             claims_len: 0,
+            expires_at: None,
             issuer: None,
             scopes: Scopes::none(),
-            expires_at: None,
             claims: OnceLock::new(),
             details: Vec::new(),
         };
@@ -121,9 +149,9 @@ impl Identity {
     ///
     /// When the claims do not have the shape of `T`.
     pub fn claims_as<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        match self.claims_text() {
-            "" => serde_json::from_value(Value::Object(self.claims().clone())),
-            text => serde_json::from_str(text),
+        match &*self.claims_text() {
+            [] => serde_json::from_value(Value::Object(self.claims().clone())),
+            text => serde_json::from_slice(text),
         }
     }
 
@@ -135,32 +163,48 @@ impl Identity {
     /// About how many bytes it holds. Values that were attached are not counted.
     #[cfg(feature = "jwt")]
     pub(crate) fn weight(&self) -> usize {
-        let Inner { scopes, claims_len, .. } = &self.inner.header;
-        let map = || self.claims().iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
-        // A text may be read into values later: which take about as much again, if it is not made of small ones.
-        let claims = if *claims_len == 0 { map() } else { *claims_len };
+        let Inner { proof, claims_len, scopes, .. } = &self.inner.header;
+        // Claims may be read into values later: which take about as much as their text, if it is not made of small
+        // ones. That of a token is most of it.
+        let claims = match proof {
+            Some(proof) => 2 * proof.token.expose().len(),
+            None if *claims_len > 0 => *claims_len,
+            None => self.claims().iter().map(|(name, value)| name.len() + value.to_string().len()).sum(),
+        };
         size_of::<Inner>() + self.inner.slice.len() + scopes.len() + claims
     }
 
     /// Made in one piece, where it stays: a builder is moved at each step.
     #[cfg(feature = "jwt")]
-    pub(crate) fn found(found: Found<'_>) -> Self {
-        let within = place_of(&found.subject, found.claims);
-        let end = found.claims.len();
+    pub(crate) fn found(found: Found<'_>, evidence: Evidence<'_>) -> Self {
+        let (proof, text) = match evidence {
+            Evidence::Proof(proof) => (Some(proof), ""),
+            Evidence::Text(text) => (None, text),
+        };
+        let within = place_of(&found.subject, text);
+        let end = text.len();
         let inner = Inner {
+            proof,
             subject: within.clone().unwrap_or(end..end + found.subject.len()),
             claims_len: end,
+            expires_at: found.expires_at,
             issuer: found.issuer,
             scopes: found.scopes,
-            expires_at: found.expires_at,
             claims: OnceLock::new(),
             details: found.detail.into_iter().collect(),
         };
         let inner = match within {
-            Some(_) => triomphe::Arc::from_header_and_str(inner, found.claims),
-            None => triomphe::Arc::from_header_and_str(inner, &[found.claims, &*found.subject].concat()),
+            Some(_) => triomphe::Arc::from_header_and_str(inner, text),
+            None if text.is_empty() => triomphe::Arc::from_header_and_str(inner, &found.subject),
+            None => triomphe::Arc::from_header_and_str(inner, &[text, &*found.subject].concat()),
         };
         Self { scheme: None, inner }
+    }
+
+    /// What proves it again.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn proof(&self) -> Option<&Proof> {
+        self.inner.header.proof.as_ref()
     }
 
     pub(crate) fn presented_as(mut self, scheme: Scheme) -> Self {
@@ -169,14 +213,18 @@ impl Identity {
     }
 
     /// Empty if the claims were given one by one.
-    fn claims_text(&self) -> &str {
-        &self.inner.slice[..self.inner.header.claims_len]
+    fn claims_text(&self) -> Cow<'_, [u8]> {
+        #[cfg(feature = "jwt")]
+        if let Some(proof) = &self.inner.header.proof {
+            return Cow::Owned((proof.read_claims)(proof.token.expose()));
+        }
+        Cow::Borrowed(&self.inner.slice.as_bytes()[..self.inner.header.claims_len])
     }
 
     /// The text was read as a JSON object before; what fails here would be an empty map.
     fn claims(&self) -> &Map<String, Value> {
-        let header = &self.inner.header;
-        header.claims.get_or_init(|| serde_json::from_str(self.claims_text()).unwrap_or_default())
+        let read = || serde_json::from_slice(&self.claims_text()).unwrap_or_default();
+        self.inner.header.claims.get_or_init(read)
     }
 }
 
@@ -283,22 +331,36 @@ mod tests {
     }
 
     #[cfg(feature = "jwt")]
+    fn found(subject: &str, evidence: super::Evidence<'_>) -> Identity {
+        let found = super::Found {
+            subject: subject.into(),
+            issuer: None,
+            scopes: crate::Scopes::none(),
+            expires_at: None,
+            detail: None,
+        };
+        Identity::found(found, evidence)
+    }
+
+    #[cfg(feature = "jwt")]
     #[test]
-    fn claims_of_a_text_are_read_on_demand_and_the_subject_lies_within_it_or_behind() {
+    fn claims_are_read_on_demand_from_where_they_are() {
         let text = r#"{"n":1,"sub":"alice"}"#;
         for subject in [&text[14..19], "", "alice", "bob"] {
-            let identity = Identity::found(super::Found {
-                subject: subject.into(),
-                issuer: None,
-                scopes: crate::Scopes::none(),
-                expires_at: None,
-                claims: text,
-                detail: None,
-            });
-            assert_eq!(identity.subject(), subject);
-            assert_eq!(identity.claim("n"), Some(&1.into()));
-            assert_eq!(identity.claims_as::<serde_json::Value>().unwrap()["sub"], "alice");
-            assert!(identity.claims_as::<Vec<u8>>().is_err());
+            let proof = super::Proof {
+                token: super::Wiped::new(format!("a.{text}.b").as_bytes()),
+                window: super::Window::new(0, 0),
+                keys: std::sync::Weak::<()>::new(),
+                read_claims: |token| token[2..token.len() - 2].to_vec(),
+            };
+            for identity in
+                [found(subject, super::Evidence::Text(text)), found(subject, super::Evidence::Proof(proof))]
+            {
+                assert_eq!(identity.subject(), subject);
+                assert_eq!(identity.claim("n"), Some(&1.into()));
+                assert_eq!(identity.claims_as::<serde_json::Value>().unwrap()["sub"], "alice");
+                assert!(identity.claims_as::<Vec<u8>>().is_err());
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ const MAY_IMPORT: [(&str, &[&str]); 32] = [
     ("credential", &["rejection"]),
     ("error", &[]),
     ("eventual", &[]),
-    ("identity", &["credential", "scope"]),
+    ("identity", &["clock", "credential", "scope", "secret"]),
     ("lanes", &[]),
     ("rejection", &["credential", "error", "scope"]),
     ("request_head", &[]),

@@ -74,9 +74,8 @@ impl<'a> Compact<'a> {
         text(self.payload, buffer)
     }
 
-    /// The payload of a JWS that is not a JWT.
-    #[cfg(test)]
-    pub(super) fn decode_payload_bytes(&self) -> Result<Vec<u8>, Malformed> {
+    /// The payload, which need not be a text.
+    pub(crate) fn decode_payload_bytes(&self) -> Result<Vec<u8>, Malformed> {
         base64url::decode(self.payload)
     }
 

@@ -1,18 +1,19 @@
 //! Signed JWTs: read once, judged from cheap to dear, verified with exactly one key.
 
+use std::cell::LazyCell;
 use std::fmt;
 use std::sync::Arc;
 
 use super::Verify;
 use super::claims::Claims;
 use super::jwt_builder::JwtVerifierBuilder;
-use super::keys::{ChosenKey, Keys};
+use super::keys::{ChosenKey, Keys, is_same};
 use super::rules::{Refused, Rules};
 use crate::clock::Window;
 use crate::credential::{Credential, Scheme};
 use crate::decisions::{Decisions, Remembered};
 use crate::eventual::Eventual;
-use crate::identity::Identity;
+use crate::identity::{Evidence, Found, Identity, Proof};
 use crate::jose::{Buffers, Compact, Header, KeySet};
 use crate::rejection::Rejection;
 use crate::secret::Wiped;
@@ -29,46 +30,37 @@ struct Inner {
     keys: Keys,
     rules: Rules,
     max_token_bytes: usize,
-    decisions: Decisions<Decision>,
+    /// What was found of a token: the same as would be found now, within its window and under the same keys.
+    decisions: Decisions<Identity>,
     headers: Headers,
 }
 
 /// The headers of tokens that were accepted, as they are encoded: those of one key are all the same, and need
 /// not be read again.
-pub(super) struct Headers(Decisions<KnownHeader, true>);
+pub(super) struct Headers(Decisions<Arc<KnownHeader>, true>);
 
 struct KnownHeader {
     encoded: Box<[u8]>,
     header: Header<'static>,
 }
 
-/// What was found of a token: the same as would be found now, within the window and under the same keys. Nothing
-/// of it but the identity leaves the memory.
-struct Decision {
-    token: Wiped,
-    identity: Identity,
-    window: Window,
-    keys: Arc<KeySet>,
-    weight: usize,
-}
-
-impl Remembered for Decision {
+impl Remembered for Identity {
     fn token(&self) -> &[u8] {
-        self.token.expose()
+        self.proof().map_or(&[], |proof| proof.token.expose())
     }
 
     fn weight(&self) -> usize {
-        self.weight
+        self.weight()
     }
 }
 
-impl Remembered for KnownHeader {
+impl Remembered for Arc<KnownHeader> {
     fn token(&self) -> &[u8] {
         &self.encoded
     }
 
     fn weight(&self) -> usize {
-        size_of::<Self>() + self.encoded.len()
+        size_of::<KnownHeader>() + self.encoded.len()
     }
 }
 
@@ -113,9 +105,11 @@ impl JwtVerifier {
     /// What was decided about exactly these bytes, if it would be decided now.
     pub(super) fn recall(&self, token: &[u8]) -> Option<Identity> {
         let inner = &*self.inner;
-        inner.decisions.get(token, |found| {
-            let good = found.window.is_open(&inner.rules.clock) && inner.keys.is_current(&found.keys);
-            good.then(|| found.identity.clone())
+        inner.decisions.get(token, |identity| {
+            let is_good = |proof: &Proof| {
+                proof.window.is_open(&inner.rules.clock) && inner.keys.are_current(&proof.keys)
+            };
+            identity.proof().is_some_and(is_good).then(|| identity.clone())
         })
     }
 }
@@ -167,15 +161,18 @@ fn try_verify<'v>(
     let claims = Claims::read(&payload)?;
     let verifier = choose(&claims)?;
     let inner = &*verifier.inner;
-    let now = inner.rules.clock.unix_nanos();
-    inner.rules.check(header, &claims, now)?;
+    let window = claims.window(inner.rules.leeway);
+    inner.rules.check(header, &claims, &window)?;
     // Before a key is asked for: a token that has none cannot be good, whatever comes of that.
     let signature = compact.decode_signature(&mut buffers.signature)?;
     match inner.keys.find(header, &payload).try_now() {
         Ok(key) => {
             let key = key?;
-            let identity = inner.prove(&key, compact.signing_input, signature, &claims, &payload)?;
-            inner.remember(token, key, &claims, &identity, now);
+            let found = inner.prove(&key, compact.signing_input, signature, &claims, &payload)?;
+            let identity = match key.into_lasting_set().filter(|_| !inner.decisions.is_off()) {
+                Some(keys) => inner.remember(token, found, window, &keys),
+                None => Identity::found(found, Evidence::Text(&payload)),
+            };
             if known.is_none() {
                 headers.learn(&compact, header);
             }
@@ -209,14 +206,14 @@ impl Headers {
 
 impl Inner {
     /// The signature, then what only an authentic token is asked.
-    fn prove(
+    fn prove<'c>(
         &self,
         key: &ChosenKey,
         message: &[u8],
         signature: &[u8],
-        claims: &Claims<'_>,
+        claims: &'c Claims<'_>,
         payload: &str,
-    ) -> Result<Identity, Rejection> {
+    ) -> Result<Found<'c>, Rejection> {
         if !key.verify(message, signature) {
             return Err(Refused::Signature.into());
         }
@@ -224,23 +221,19 @@ impl Inner {
         if let Some(scopes) = &key.scopes {
             found.scopes = scopes.clone();
         }
-        Ok(Identity::found(found))
+        Ok(found)
     }
 
-    /// An entry holds the key set that it was decided by, so that no other is taken for it.
-    fn remember(&self, token: &[u8], key: ChosenKey, claims: &Claims<'_>, identity: &Identity, now: i128) {
-        let Some(keys) = key.into_lasting_set().filter(|_| !self.decisions.is_off()) else { return };
-        let decision = Arc::new(Decision {
-            token: Wiped::new(token),
-            identity: identity.clone(),
-            window: claims.window(self.rules.leeway),
-            keys,
-            weight: size_of::<Decision>() + token.len() + identity.weight(),
-        });
+    /// An entry knows the key set that it was decided by, and no other is taken for it while it does.
+    fn remember(&self, token: &[u8], found: Found<'_>, window: Window, keys: &Arc<KeySet>) -> Identity {
+        let known_keys = Arc::downgrade(keys);
+        let proof = Proof { token: Wiped::new(token), window, keys: known_keys, read_claims };
+        let identity = Identity::found(found, Evidence::Proof(proof));
+        let now = LazyCell::new(|| self.rules.clock.unix_nanos());
         // The keys of this one are the ones that count now.
-        let keys = Arc::as_ptr(&decision.keys);
-        let is_void = |other: &Decision| !other.window.contains(now) || Arc::as_ptr(&other.keys) != keys;
-        self.decisions.insert(decision, is_void);
+        let is_good = |proof: &Proof| is_same(keys, &proof.keys) && proof.window.contains(*now);
+        self.decisions.insert(identity.clone(), |other| !other.proof().is_some_and(is_good));
+        identity
     }
 
     /// Goes on with a token whose key had to be waited for; it is read and judged again, since time
@@ -253,9 +246,15 @@ impl Inner {
         let payload = compact.decode_payload(&mut buffers.payload)?;
         let signature = compact.decode_signature(&mut buffers.signature)?;
         let claims = Claims::read(&payload)?;
-        self.rules.check(&header, &claims, self.rules.clock.unix_nanos())?;
-        self.prove(key, compact.signing_input, signature, &claims, &payload)
+        self.rules.check(&header, &claims, &claims.window(self.rules.leeway))?;
+        let found = self.prove(key, compact.signing_input, signature, &claims, &payload)?;
+        Ok(Identity::found(found, Evidence::Text(&payload)))
     }
+}
+
+/// The claims of a token that was read before; what fails here would be none.
+fn read_claims(token: &[u8]) -> Vec<u8> {
+    Compact::split(token, token.len()).and_then(|token| token.decode_payload_bytes()).unwrap_or_default()
 }
 
 /// Shows the rules and the keys' names, so that a loosened rule is seen in a log.

@@ -160,7 +160,8 @@ impl JwtVerifierBuilder {
     /// 256 MiB unless said otherwise, which only a server that meets so many good tokens ever uses; zero for
     /// none. Of more, those go first that are void or were not presented again. A remembered answer is the one
     /// that would be given now, so nothing but the time it takes tells of it: it ends with the token's own times
-    /// and with the key, and a refused token is never remembered.
+    /// and with the key, and a refused token is never remembered. An identity that was found while its token was
+    /// remembered holds that token, to read claims from when they are asked for; nothing gives it out.
     pub fn with_remembered(mut self, tokens: usize, bytes: usize) -> Self {
         (self.max_decisions, self.max_decision_bytes) = (tokens, bytes);
         self

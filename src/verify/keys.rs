@@ -1,7 +1,9 @@
 //! Where verification keys come from.
 
+use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::ptr;
+use std::sync::{Arc, Weak};
 
 #[cfg(feature = "remote")]
 use super::remote::RemoteKeys;
@@ -178,18 +180,23 @@ impl Keys {
 
     /// True if a token that a key of this set verified would be given the same key now. Where keys come from
     /// elsewhere, it drives their refresh, as looking for one does.
-    pub(super) fn is_current(&self, set: &Arc<KeySet>) -> bool {
+    pub(super) fn are_current(&self, set: &Weak<dyn Any + Send + Sync>) -> bool {
         match &self.0 {
             Source::ByClaim(_) => false,
-            Source::Fixed(own) => Arc::ptr_eq(own, set),
+            Source::Fixed(own) => is_same(own, set),
             #[cfg(feature = "remote")]
-            Source::Remote(keys) => keys.current().is_some_and(|current| Arc::ptr_eq(&current, set)),
+            Source::Remote(keys) => keys.current().is_some_and(|current| is_same(&current, set)),
         }
     }
 
     fn fixed(keys: Vec<VerifyingKey>) -> Result<Self, ConfigError> {
         Ok(Self(Source::Fixed(Arc::new(KeySet::new(keys)?))))
     }
+}
+
+/// An address stays taken for as long as somebody knows it.
+pub(super) fn is_same(set: &Arc<KeySet>, known: &Weak<dyn Any + Send + Sync>) -> bool {
+    ptr::addr_eq(Arc::as_ptr(set), Weak::as_ptr(known))
 }
 
 /// The algorithms of RSA keys that do not say, each once.

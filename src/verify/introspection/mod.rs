@@ -27,7 +27,7 @@ use crate::credential::{Credential, Scheme};
 use crate::error::ConfigError;
 use crate::eventual::Eventual;
 use crate::flight::Flights;
-use crate::identity::{Found, Identity};
+use crate::identity::{Evidence, Found, Identity};
 use crate::jose::{Reader, Scalar};
 use crate::rejection::Rejection;
 use crate::transport::{Door, Transport, has_content_type, retry_after};
@@ -220,14 +220,14 @@ impl Endpoint {
         let claims = Claims::read(answer).map_err(outage)?;
         self.check(&claims)?;
         let scopes = claims.scopes().map_err(outage)?;
-        Ok(Identity::found(Found {
+        let found = Found {
             subject: claims.subject.or(claims.client_id).unwrap_or_default(),
             issuer: claims.issuer.as_deref().or(self.issuer.as_deref()).map(Into::into),
             scopes,
             expires_at: claims.expires.and_then(|expires| expires.to_system_time()),
-            claims: answer,
             detail: None,
-        }))
+        };
+        Ok(Identity::found(found, Evidence::Text(answer)))
     }
 
     fn check(&self, claims: &Claims<'_>) -> Result<(), Refused> {
