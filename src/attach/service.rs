@@ -89,8 +89,10 @@ where
             return self.ask(request);
         };
         let sent = Sent::Published(at_hand.id());
-        // Before the clocks are read: what a clone wrote cannot be moved on at once without waiting for it.
+        // Before the clocks are read: what a clone wrote cannot be moved on at once without waiting for it. And both
+        // next to each other, since the second would wait for what is written in between.
         let header = at_hand.header_value(lane);
+        let kept = Arc::clone(supply);
         if !at_hand.is_fresh() {
             return self.ask(request);
         }
@@ -99,8 +101,8 @@ where
         let (request, spare) = supply.replay.start(request);
         // A second send is made by a service that was polled ready for it, whichever that is.
         let spare = spare.map(|body| Spare::new(&request, body, Some(self.inner.clone())));
-        let future = self.inner.call(request);
-        ResponseFuture::calling(future, Some(Attempt { supply: Arc::clone(supply), sent, spare }))
+        let attempt = Attempt { supply: kept, sent, spare };
+        ResponseFuture::calling(self.inner.call(request), Some(attempt))
     }
 }
 
