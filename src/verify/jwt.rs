@@ -230,8 +230,10 @@ impl Inner {
         let proof = Proof { token: Wiped::new(token), window, keys: known_keys, read_claims };
         let identity = Identity::found(found, Evidence::Proof(proof));
         let now = LazyCell::new(|| self.rules.clock.unix_nanos());
-        // The keys of this one are the ones that count now.
-        let is_good = |proof: &Proof| is_same(keys, &proof.keys) && proof.window.contains(*now);
+        // No others count now, unless these were replaced meanwhile.
+        let are_last = LazyCell::new(|| identity.proof().is_some_and(|own| self.keys.are_current(&own.keys)));
+        let is_good =
+            |other: &Proof| other.window.contains(*now) && (is_same(keys, &other.keys) || !*are_last);
         self.decisions.insert(identity.clone(), |other| !other.proof().is_some_and(is_good));
         identity
     }
