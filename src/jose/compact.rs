@@ -10,8 +10,9 @@ use super::base64url::{self, Buffer};
 
 /// More than a header with a key id of the usual length has.
 const HEADER_BYTES: usize = 256;
-/// More than most claims sets have.
-const PAYLOAD_BYTES: usize = 4096;
+/// What a token of the usual limit of 16 KiB can have: so nothing of a token is allocated before its signature is
+/// known to be good.
+const PAYLOAD_BYTES: usize = 12 * 1024;
 /// The signature of an 8192-bit RSA key is the longest of all; what is decoded may need three bytes more.
 const SIGNATURE_BYTES: usize = 1024 + 3;
 
