@@ -39,10 +39,11 @@ use crate::secret::Wiped;
 /// assert_eq!(identity.claim("admin"), None);
 /// # Ok::<(), tower_bearer::InvalidScope>(())
 /// ```
-#[derive(Clone)]
 pub struct Identity {
     scheme: Option<Scheme>,
     inner: triomphe::Arc<HeaderSlice<Inner, str>>,
+    /// The claims, once somebody asked for one. Not shared: what is remembered of a token does not grow.
+    claims: OnceLock<Box<Map<String, Value>>>,
 }
 
 /// What is known, with a text behind it in the same allocation: the claims as their issuer wrote them, unless there
@@ -58,8 +59,8 @@ struct Inner {
     expires_at: Option<SystemTime>,
     issuer: Option<Arc<str>>,
     scopes: Scopes,
-    /// The claims: given one by one, or those of the text, read when somebody asks.
-    claims: OnceLock<Map<String, Value>>,
+    /// The claims, if they were given one by one.
+    claims: Option<Map<String, Value>>,
     details: Vec<Box<dyn Any + Send + Sync>>,
 }
 
@@ -104,7 +105,7 @@ impl Identity {
             expires_at: None,
             issuer: None,
             scopes: Scopes::none(),
-            claims: OnceLock::new(),
+            claims: Some(Map::new()),
             details: Vec::new(),
         };
         IdentityBuilder { inner, text }
@@ -138,7 +139,8 @@ impl Identity {
 
     /// One claim, as the issuer wrote it.
     ///
-    /// The first call parses the claims of a JWT into values; nothing is parsed before that.
+    /// The first call parses the claims of a JWT into values; nothing is parsed before that, and a clone parses them
+    /// anew. What each request is asked for is cheaper as a [`detail`](Self::detail).
     pub fn claim(&self, name: &str) -> Option<&Value> {
         self.claims().get(name)
     }
@@ -149,9 +151,9 @@ impl Identity {
     ///
     /// When the claims do not have the shape of `T`.
     pub fn claims_as<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        match &*self.claims_text() {
-            [] => serde_json::from_value(Value::Object(self.claims().clone())),
-            text => serde_json::from_slice(text),
+        match &self.inner.header.claims {
+            Some(claims) => serde_json::from_value(Value::Object(claims.clone())),
+            None => serde_json::from_slice(&self.claims_text()),
         }
     }
 
@@ -160,18 +162,18 @@ impl Identity {
         self.inner.header.details.iter().find_map(|detail| detail.downcast_ref())
     }
 
-    /// About how many bytes it holds. Values that were attached are not counted.
+    /// About how many bytes it holds. Of values that were attached, what they point to is not counted.
     #[cfg(feature = "jwt")]
     pub(crate) fn weight(&self) -> usize {
-        let Inner { proof, claims_len, scopes, .. } = &self.inner.header;
-        // Claims may be read into values later: which take about as much as their text, if it is not made of small
-        // ones. That of a token is most of it.
-        let claims = match proof {
-            Some(proof) => 2 * proof.token.expose().len(),
-            None if *claims_len > 0 => *claims_len,
-            None => self.claims().iter().map(|(name, value)| name.len() + value.to_string().len()).sum(),
-        };
-        size_of::<Inner>() + self.inner.slice.len() + scopes.len() + claims
+        let Inner { proof, claims, scopes, details, .. } = &self.inner.header;
+        let token = proof.as_ref().map_or(0, |proof| proof.token.expose().len());
+        let claims = claims.iter().flatten().map(|(name, value)| name.len() + value.to_string().len());
+        let details = details.iter().map(|detail| size_of_val(&**detail));
+        size_of::<Inner>()
+            + self.inner.slice.len()
+            + scopes.len()
+            + token
+            + claims.chain(details).sum::<usize>()
     }
 
     /// Made in one piece, where it stays: a builder is moved at each step.
@@ -190,7 +192,7 @@ impl Identity {
             expires_at: found.expires_at,
             issuer: found.issuer,
             scopes: found.scopes,
-            claims: OnceLock::new(),
+            claims: None,
             details: found.detail.into_iter().collect(),
         };
         let inner = match within {
@@ -198,7 +200,7 @@ impl Identity {
             None if text.is_empty() => triomphe::Arc::from_header_and_str(inner, &found.subject),
             None => triomphe::Arc::from_header_and_str(inner, &[text, &*found.subject].concat()),
         };
-        Self { scheme: None, inner }
+        Self { scheme: None, inner, claims: OnceLock::new() }
     }
 
     /// What proves it again.
@@ -212,7 +214,7 @@ impl Identity {
         self
     }
 
-    /// Empty if the claims were given one by one.
+    /// If the claims were not given one by one.
     fn claims_text(&self) -> Cow<'_, [u8]> {
         #[cfg(feature = "jwt")]
         if let Some(proof) = &self.inner.header.proof {
@@ -224,7 +226,13 @@ impl Identity {
     /// The text was read as a JSON object before; what fails here would be an empty map.
     fn claims(&self) -> &Map<String, Value> {
         let read = || serde_json::from_slice(&self.claims_text()).unwrap_or_default();
-        self.inner.header.claims.get_or_init(read)
+        self.inner.header.claims.as_ref().unwrap_or_else(|| self.claims.get_or_init(read))
+    }
+}
+
+impl Clone for Identity {
+    fn clone(&self) -> Self {
+        Self { scheme: self.scheme, inner: self.inner.clone(), claims: OnceLock::new() }
     }
 }
 
@@ -276,9 +284,7 @@ impl IdentityBuilder {
 
     /// Adds a claim, replacing one of the same name.
     pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        let mut map = self.inner.claims.take().unwrap_or_default();
-        map.insert(name.into(), value.into());
-        self.inner.claims = map.into();
+        self.inner.claims.get_or_insert_default().insert(name.into(), value.into());
         self
     }
 
@@ -290,7 +296,8 @@ impl IdentityBuilder {
 
     /// The identity.
     pub fn build(self) -> Identity {
-        Identity { scheme: None, inner: triomphe::Arc::from_header_and_str(self.inner, &self.text) }
+        let inner = triomphe::Arc::from_header_and_str(self.inner, &self.text);
+        Identity { scheme: None, inner, claims: OnceLock::new() }
     }
 }
 

@@ -12,7 +12,7 @@
 //! | `token_use` other than `access`, `at_hash`, `c_hash`, `s_hash`, `events`, Keycloak's `typ` | refused | they mark ID tokens, refresh tokens and logout tokens | `insecure_accept_id_tokens` |
 //! | `cnf` | refused | a bound token without a proof is a stolen one (RFC 9449 §7.2, RFC 8705 §3) | `insecure_ignore_confirmation` |
 //! | length of a token | 16 KiB | servers allow one header about that much; real tokens are below 4 KiB | `with_max_token_bytes` |
-//! | accepted tokens that are remembered | 131,072, and 256 MiB with their claims | more than are good at a time at most servers; a remembered answer is the one that a fresh check would give | `with_remembered` |
+//! | accepted tokens that are remembered | 131,072, and 256 MiB | more than are good at a time at most servers; a remembered answer is the one that a fresh check would give | `with_remembered` |
 //! | their headers, which are not read again | 16, and 16 KiB | one or two keys are in use at a time | – |
 //! | JSON | 32 levels, 512 members and elements, each name once | real tokens have 2 levels and some 20 members; the rest is an attack or a fault | – |
 //! | key id | 512 bytes | it is only compared; nothing longer is in use | – |

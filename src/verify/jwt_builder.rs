@@ -156,12 +156,14 @@ impl JwtVerifierBuilder {
         self
     }
 
-    /// How many accepted tokens are remembered, and how many bytes they and their claims may take: 131,072 and
-    /// 256 MiB unless said otherwise, which only a server that meets so many good tokens ever uses; zero for
-    /// none. Of more, those go first that are void or were not presented again. A remembered answer is the one
-    /// that would be given now, so nothing but the time it takes tells of it: it ends with the token's own times
-    /// and with the key, and a refused token is never remembered. An identity that was found while its token was
-    /// remembered holds that token, to read claims from when they are asked for; nothing gives it out.
+    /// How many accepted tokens are remembered, and how many bytes they may take: 131,072 and 256 MiB unless said
+    /// otherwise, which only a server that meets so many good tokens ever uses; zero for none. Of more, those go
+    /// first that are void or were not presented again lately. A remembered answer is the one that would be given
+    /// now, so nothing but the time it takes tells of it: it ends with the token's own times and with the key, and a
+    /// refused token is never remembered. An identity that was found while its token was remembered holds that
+    /// token, to read claims from when they are asked for; nothing gives it out.
+    ///
+    /// What a [detail](Self::with_detail) points to is not among those bytes.
     pub fn with_remembered(mut self, tokens: usize, bytes: usize) -> Self {
         (self.max_decisions, self.max_decision_bytes) = (tokens, bytes);
         self
@@ -180,7 +182,7 @@ impl JwtVerifierBuilder {
     }
 
     /// Reads the claims into a `T`, found again by [`Identity::detail`](crate::Identity::detail). A token whose claims do not
-    /// have that shape is refused.
+    /// have that shape is refused. While a token is remembered, requests with it share one value.
     pub fn with_detail<T: DeserializeOwned + Send + Sync + 'static>(mut self) -> Self {
         self.rules.detail = Some(read_detail::<T>);
         self
