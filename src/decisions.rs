@@ -5,7 +5,8 @@
 //! 2. Readers wait for nobody. They see an entry whole, or not at all.
 //! 3. A new entry waits for no reader: a place is filled once, and the table is renewed when there is none.
 //! 4. Entries and bytes are bounded. What is full forgets what is void, then what was not asked for lately, down to
-//!    half; or an eighth, if all was asked for. What is lost is asked for again.
+//!    half; or an eighth, if all was asked for. Among equals it is chance that decides: were it age, a set a little
+//!    too large that is asked for in turn would not be found at all. What is lost is asked for again.
 //! 5. Whether an entry still counts is the reader's question, at each look.
 //!
 //! The memory is cut into shards, so that little is moved at a time when a table is renewed. A table has buckets
@@ -16,7 +17,7 @@ use std::array;
 use std::cmp::Reverse;
 use std::fmt;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 
 use arc_swap::ArcSwapOption;
@@ -55,6 +56,8 @@ struct Shard<V> {
 struct Table<V> {
     /// A power of two of them.
     buckets: Box<[Bucket<V>]>,
+    /// Counts renewals.
+    turn: u32,
     /// How many of the entries were in the table before.
     renewed: usize,
     entries: AtomicUsize,
@@ -65,15 +68,25 @@ struct Bucket<V> {
     /// A part of the hash for each place that is taken, so that one look tells which to read; zero for the others.
     /// Whoever sets it fills the place.
     tags: [AtomicU32; WAYS],
-    /// What is kept first: how many entries came before, and the bits below.
-    standings: [AtomicU32; WAYS],
+    standings: [AtomicU8; WAYS],
     places: [OnceLock<V>; WAYS],
 }
 
-/// Asked for in this table.
-const ASKED: u32 = 1 << 31;
-/// Asked for in the table before.
-const KNOWN: u32 = 1 << 30;
+/// How an entry stands: what it has gained in the tables before, and this if it was asked for in this one.
+const ASKED: u8 = 8;
+const MOST_GAINED: u8 = 7;
+
+/// What it has gained in the next table. Whoever asks once in four is not forgotten between.
+const fn gained(standing: u8) -> u8 {
+    let before = standing & MOST_GAINED;
+    if standing & ASKED == 0 {
+        before.saturating_sub(1)
+    } else if before > 3 {
+        MOST_GAINED
+    } else {
+        before + 4
+    }
+}
 
 /// What is remembered of a token, and which that is. A clone costs a reference count.
 pub(crate) trait Remembered: Clone {
@@ -127,12 +140,17 @@ impl<V: Remembered, const WHOLE: bool> Decisions<V, WHOLE> {
         let table = shard.table.load();
         let table = table.as_deref();
         // It may have been renewed just before.
-        let entry = match put(table, entry) {
-            Put::Full(entry) => entry,
-            Put::Crowded(entry) if table.is_none_or(Table::is_worth_renewing) => entry,
+        let (entry, is_full) = match put(table, entry) {
+            Put::Full(entry) => (entry, true),
+            Put::Crowded(entry) if table.is_none_or(Table::is_worth_renewing) => (entry, false),
             Put::Crowded(_) | Put::Done | Put::Known => return,
         };
-        let renewed = Table::renewed(table, tag, entry, self.bounds, &is_void);
+        let mut others = table.map_or_else(Vec::new, |table| table.all(&is_void));
+        if is_full {
+            trim(&mut others, entry.weight(), self.bounds);
+        }
+        let turn = table.map_or(0, |table| table.turn.wrapping_add(1));
+        let renewed = Table::renewed(turn, others, (tag, entry), self.bounds, &is_void);
         shard.table.store(Some(Arc::new(renewed)));
     }
 
@@ -160,16 +178,6 @@ impl<V> Shard<V> {
 }
 
 impl<V: Remembered> Table<V> {
-    /// Empty, with as many buckets as there may be entries soon.
-    fn new(entries: usize) -> Self {
-        Self {
-            buckets: (0..Self::buckets_for(entries)).map(|_| Bucket::new()).collect(),
-            renewed: entries,
-            entries: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
-        }
-    }
-
     fn buckets_for(entries: usize) -> usize {
         (entries + 1).next_power_of_two().max(FIRST_BUCKETS)
     }
@@ -181,51 +189,49 @@ impl<V: Remembered> Table<V> {
             || entries.saturating_sub(self.renewed) >= entries.div_ceil(8)
     }
 
-    /// With this entry, and those of another table that are not void, if there is room for them.
+    /// With what there was before, and this entry.
     fn renewed(
-        old: Option<&Self>,
-        tag: u32,
-        entry: V,
+        turn: u32,
+        others: Vec<Kept<V>>,
+        (tag, entry): (u32, V),
         bounds: Bounds,
         is_void: &impl Fn(&V) -> bool,
     ) -> Self {
-        let taken = old.into_iter().flat_map(|old| &*old.buckets).flat_map(Bucket::taken);
-        let mut others: Vec<_> = taken.filter(|(.., other)| !is_void(other)).collect();
-        let bytes: usize = others.iter().map(|(.., other)| other.weight()).sum();
-        let room = bounds.bytes - entry.weight();
-        let most = |all: usize| all - all.div_ceil(8);
-        if others.len() > most(bounds.entries) || bytes > most(room) {
-            others.sort_unstable_by_key(|(standing, ..)| Reverse(*standing));
-            let mut bytes = 0;
-            let fits = |(kept, (standing, _, other)): &(usize, &(u32, u32, V))| {
-                let share = |all: usize| if standing & (ASKED | KNOWN) == 0 { all / 2 } else { most(all) };
-                bytes += other.weight();
-                *kept < share(bounds.entries) && bytes <= share(room)
-            };
-            others.truncate(others.iter().enumerate().take_while(fits).count());
-        }
-        let table = Self::new(others.len());
-        // The best are the youngest again.
-        let others =
-            others.into_iter().rev().map(|(standing, tag, other)| (tag, other, (standing & ASKED) >> 1));
+        let table = Self {
+            buckets: (0..Self::buckets_for(others.len())).map(|_| Bucket::new()).collect(),
+            turn,
+            renewed: others.len(),
+            entries: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        };
+        let others = others.into_iter().map(|other| (other.tag, other.entry, other.gained));
         let all = [(tag, entry, 0)].into_iter().chain(others);
         // Seldom, a bucket of those is full, too.
-        all.for_each(|(tag, entry, known)| drop(table.put(tag, entry, known, bounds, is_void)));
+        all.for_each(|(tag, entry, standing)| drop(table.put(tag, entry, standing, bounds, is_void)));
         table
+    }
+
+    /// What is not void.
+    fn all(&self, is_void: &impl Fn(&V) -> bool) -> Vec<Kept<V>> {
+        let taken = self.buckets.iter().flat_map(Bucket::taken).filter(|(.., entry)| !is_void(entry));
+        let kept = |(standing, tag, entry): (u8, u32, V)| {
+            // Other bits of the hash are the upper ones in each turn.
+            Kept { gained: gained(standing), chance: tag.rotate_left(self.turn), tag, entry }
+        };
+        taken.map(kept).collect()
     }
 
     fn bucket(&self, tag: u32) -> &Bucket<V> {
         &self.buckets[tag as usize & (self.buckets.len() - 1)]
     }
 
-    fn put(&self, tag: u32, entry: V, known: u32, bounds: Bounds, is_void: &impl Fn(&V) -> bool) -> Put<V> {
+    fn put(&self, tag: u32, entry: V, standing: u8, bounds: Bounds, is_void: &impl Fn(&V) -> bool) -> Put<V> {
         let weight = entry.weight();
         // Counted first, so that the bounds hold at any time.
         let entries = self.entries.fetch_add(1, Ordering::Relaxed);
         let bytes = self.bytes.fetch_add(weight, Ordering::Relaxed);
         let put = if entries < bounds.entries && bytes + weight <= bounds.bytes {
-            let order = u32::try_from(entries).map_or(KNOWN - 1, |order| order.min(KNOWN - 1));
-            self.bucket(tag).put(tag, entry, known | order, is_void)
+            self.bucket(tag).put(tag, entry, standing, is_void)
         } else {
             Put::Full(entry)
         };
@@ -235,6 +241,31 @@ impl<V: Remembered> Table<V> {
         }
         put
     }
+}
+
+/// What may be kept of a table.
+struct Kept<V> {
+    gained: u8,
+    chance: u32,
+    tag: u32,
+    entry: V,
+}
+
+/// Keeps the best, so that an entry of this weight fits, and some more.
+fn trim<V: Remembered>(all: &mut Vec<Kept<V>>, weight: usize, bounds: Bounds) {
+    let (room, most) = (bounds.bytes - weight, |all: usize| all - all.div_ceil(8));
+    let bytes: usize = all.iter().map(|kept| kept.entry.weight()).sum();
+    if all.len() <= most(bounds.entries) && bytes <= most(room) {
+        return;
+    }
+    all.sort_unstable_by_key(|kept| Reverse((kept.gained, kept.chance)));
+    let mut bytes = 0;
+    let fits = |(count, kept): &(usize, &Kept<V>)| {
+        bytes += kept.entry.weight();
+        let share = |all: usize| if kept.gained == 0 { all / 2 } else { most(all) };
+        *count < share(bounds.entries) && bytes <= share(room)
+    };
+    all.truncate(all.iter().enumerate().take_while(fits).count());
 }
 
 /// What became of an entry, or the entry, if there is no room for it.
@@ -251,7 +282,7 @@ impl<V: Remembered> Bucket<V> {
     fn new() -> Self {
         Self {
             tags: array::from_fn(|_| AtomicU32::new(0)),
-            standings: array::from_fn(|_| AtomicU32::new(0)),
+            standings: array::from_fn(|_| AtomicU8::new(0)),
             places: array::from_fn(|_| OnceLock::new()),
         }
     }
@@ -274,7 +305,7 @@ impl<V: Remembered> Bucket<V> {
         None
     }
 
-    fn put(&self, tag: u32, entry: V, standing: u32, is_void: &impl Fn(&V) -> bool) -> Put<V> {
+    fn put(&self, tag: u32, entry: V, standing: u8, is_void: &impl Fn(&V) -> bool) -> Put<V> {
         for (index, place) in self.places.iter().enumerate() {
             let other = &self.tags[index];
             let is_free = other.load(Ordering::Relaxed) == 0
@@ -294,11 +325,11 @@ impl<V: Remembered> Bucket<V> {
     }
 
     /// All entries, how they stand, and their tags.
-    fn taken(&self) -> impl Iterator<Item = (u32, u32, V)> {
+    fn taken(&self) -> impl Iterator<Item = (u8, u32, V)> {
         self.places.iter().enumerate().filter_map(|(index, place)| {
             let entry = place.get()?;
-            let [standing, tag] = [&self.standings, &self.tags].map(|all| all[index].load(Ordering::Relaxed));
-            Some((standing, tag, entry.clone()))
+            let standing = self.standings[index].load(Ordering::Relaxed);
+            Some((standing, self.tags[index].load(Ordering::Relaxed), entry.clone()))
         })
     }
 }
@@ -517,6 +548,24 @@ mod tests {
             }
         }
         assert!(found_last >= 950, "{found_last}");
+    }
+
+    #[test]
+    fn a_set_that_is_asked_for_in_turn_is_found_if_it_fits_and_in_part_if_it_does_not() {
+        let found_of = |set: usize| {
+            let decisions = Decisions::<Entry>::new(4_096, usize::MAX);
+            let mut found_last = 0;
+            for _ in 0..20 {
+                let ask = |number: usize| {
+                    let is_found = found(&decisions, number..number + 1);
+                    fill(&decisions, number..number + 1);
+                    is_found
+                };
+                found_last = (0..set).map(ask).sum();
+            }
+            found_last
+        };
+        assert!(found_of(4_000) >= 3_990 && found_of(4_200) >= 1_500 && found_of(6_000) >= 500);
     }
 
     /// How often a table takes the place of the one before, while these come.

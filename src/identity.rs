@@ -41,10 +41,14 @@ use crate::secret::Wiped;
 /// ```
 pub struct Identity {
     scheme: Option<Scheme>,
-    inner: triomphe::Arc<HeaderSlice<Inner, str>>,
+    known: Known,
     /// The claims, once somebody asked for one. Not shared: what is remembered of a token does not grow.
     claims: OnceLock<Box<Map<String, Value>>>,
 }
+
+/// What all clones of an identity share.
+#[derive(Clone)]
+pub(crate) struct Known(triomphe::Arc<HeaderSlice<Inner, str>>);
 
 /// What is known, with a text behind it in the same allocation: the claims as their issuer wrote them, unless there
 /// is a proof to read them from, and the subject, unless it is a part of those.
@@ -113,22 +117,22 @@ impl Identity {
 
     /// Whom the token speaks of. Empty if its issuer named nobody.
     pub fn subject(&self) -> &str {
-        &self.inner.slice[self.inner.header.subject.clone()]
+        &self.known.0.slice[self.known.0.header.subject.clone()]
     }
 
     /// Who vouches for it.
     pub fn issuer(&self) -> Option<&str> {
-        self.inner.header.issuer.as_deref()
+        self.known.0.header.issuer.as_deref()
     }
 
     /// What was granted.
     pub fn scopes(&self) -> &Scopes {
-        &self.inner.header.scopes
+        &self.known.0.header.scopes
     }
 
     /// When the credential ends, without any leeway.
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.inner.header.expires_at
+        self.known.0.header.expires_at
     }
 
     /// The scheme of the credential; known once it went through an
@@ -151,7 +155,7 @@ impl Identity {
     ///
     /// When the claims do not have the shape of `T`.
     pub fn claims_as<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        match &self.inner.header.claims {
+        match &self.known.0.header.claims {
             Some(claims) => serde_json::from_value(Value::Object(claims.clone())),
             None => serde_json::from_slice(&self.claims_text()),
         }
@@ -159,21 +163,13 @@ impl Identity {
 
     /// What the verifier attached: typed claims, a row of a store, an answer.
     pub fn detail<T: 'static>(&self) -> Option<&T> {
-        self.inner.header.details.iter().find_map(|detail| detail.downcast_ref())
+        self.known.0.header.details.iter().find_map(|detail| detail.downcast_ref())
     }
 
-    /// About how many bytes it holds. Of values that were attached, what they point to is not counted.
+    /// See [`Known::weight`].
     #[cfg(feature = "jwt")]
     pub(crate) fn weight(&self) -> usize {
-        let Inner { proof, claims, scopes, details, .. } = &self.inner.header;
-        let token = proof.as_ref().map_or(0, |proof| proof.token.expose().len());
-        let claims = claims.iter().flatten().map(|(name, value)| name.len() + value.to_string().len());
-        let details = details.iter().map(|detail| size_of_val(&**detail));
-        size_of::<Inner>()
-            + self.inner.slice.len()
-            + scopes.len()
-            + token
-            + claims.chain(details).sum::<usize>()
+        self.known.weight()
     }
 
     /// Made in one piece, where it stays: a builder is moved at each step.
@@ -200,13 +196,12 @@ impl Identity {
             None if text.is_empty() => triomphe::Arc::from_header_and_str(inner, &found.subject),
             None => triomphe::Arc::from_header_and_str(inner, &[text, &*found.subject].concat()),
         };
-        Self { scheme: None, inner, claims: OnceLock::new() }
+        Self { scheme: None, known: Known(inner), claims: OnceLock::new() }
     }
 
-    /// What proves it again.
     #[cfg(feature = "jwt")]
-    pub(crate) fn proof(&self) -> Option<&Proof> {
-        self.inner.header.proof.as_ref()
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
     }
 
     pub(crate) fn presented_as(mut self, scheme: Scheme) -> Self {
@@ -217,22 +212,44 @@ impl Identity {
     /// If the claims were not given one by one.
     fn claims_text(&self) -> Cow<'_, [u8]> {
         #[cfg(feature = "jwt")]
-        if let Some(proof) = &self.inner.header.proof {
+        if let Some(proof) = &self.known.0.header.proof {
             return Cow::Owned((proof.read_claims)(proof.token.expose()));
         }
-        Cow::Borrowed(&self.inner.slice.as_bytes()[..self.inner.header.claims_len])
+        Cow::Borrowed(&self.known.0.slice.as_bytes()[..self.known.0.header.claims_len])
     }
 
     /// The text was read as a JSON object before; what fails here would be an empty map.
     fn claims(&self) -> &Map<String, Value> {
         let read = || serde_json::from_slice(&self.claims_text()).unwrap_or_default();
-        self.inner.header.claims.as_ref().unwrap_or_else(|| self.claims.get_or_init(read))
+        self.known.0.header.claims.as_ref().unwrap_or_else(|| self.claims.get_or_init(read))
+    }
+}
+
+#[cfg(feature = "jwt")]
+impl Known {
+    /// An identity with just this.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { scheme: None, known: self.clone(), claims: OnceLock::new() }
+    }
+
+    /// What proves it again.
+    pub(crate) fn proof(&self) -> Option<&Proof> {
+        self.0.header.proof.as_ref()
+    }
+
+    /// About how many bytes it holds. Of values that were attached, what they point to is not counted.
+    pub(crate) fn weight(&self) -> usize {
+        let Inner { proof, claims, scopes, details, .. } = &self.0.header;
+        let token = proof.as_ref().map_or(0, |proof| proof.token.expose().len());
+        let claims = claims.iter().flatten().map(|(name, value)| name.len() + value.to_string().len());
+        let details = details.iter().map(|detail| size_of_val(&**detail));
+        size_of::<Inner>() + self.0.slice.len() + scopes.len() + token + claims.chain(details).sum::<usize>()
     }
 }
 
 impl Clone for Identity {
     fn clone(&self) -> Self {
-        Self { scheme: self.scheme, inner: self.inner.clone(), claims: OnceLock::new() }
+        Self { scheme: self.scheme, known: self.known.clone(), claims: OnceLock::new() }
     }
 }
 
@@ -249,9 +266,9 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
             .field("subject", &self.subject())
-            .field("issuer", &self.inner.header.issuer)
-            .field("scopes", &self.inner.header.scopes)
-            .field("expires_at", &self.inner.header.expires_at)
+            .field("issuer", &self.known.0.header.issuer)
+            .field("scopes", &self.known.0.header.scopes)
+            .field("expires_at", &self.known.0.header.expires_at)
             .finish_non_exhaustive()
     }
 }
@@ -297,7 +314,7 @@ impl IdentityBuilder {
     /// The identity.
     pub fn build(self) -> Identity {
         let inner = triomphe::Arc::from_header_and_str(self.inner, &self.text);
-        Identity { scheme: None, inner, claims: OnceLock::new() }
+        Identity { scheme: None, known: Known(inner), claims: OnceLock::new() }
     }
 }
 

@@ -10,8 +10,8 @@ use super::base64url::{self, Buffer};
 
 /// More than a header with a key id of the usual length has.
 const HEADER_BYTES: usize = 256;
-/// What a token of the usual limit of 16 KiB can have: so nothing of a token is allocated before its signature is
-/// known to be good.
+/// What a token of the usual limit of 16 KiB can have, so that a forged one is not decoded into an allocation of its
+/// size.
 const PAYLOAD_BYTES: usize = 12 * 1024;
 /// The signature of an 8192-bit RSA key is the longest of all; what is decoded may need three bytes more.
 const SIGNATURE_BYTES: usize = 1024 + 3;

@@ -13,7 +13,7 @@ use crate::clock::Window;
 use crate::credential::{Credential, Scheme};
 use crate::decisions::{Decisions, Remembered};
 use crate::eventual::Eventual;
-use crate::identity::{Evidence, Found, Identity, Proof};
+use crate::identity::{Evidence, Found, Identity, Known, Proof};
 use crate::jose::{Buffers, Compact, Header, KeySet};
 use crate::rejection::Rejection;
 use crate::secret::Wiped;
@@ -31,7 +31,7 @@ struct Inner {
     rules: Rules,
     max_token_bytes: usize,
     /// What was found of a token: the same as would be found now, within its window and under the same keys.
-    decisions: Decisions<Identity>,
+    decisions: Decisions<Known>,
     headers: Headers,
 }
 
@@ -44,7 +44,7 @@ struct KnownHeader {
     header: Header<'static>,
 }
 
-impl Remembered for Identity {
+impl Remembered for Known {
     fn token(&self) -> &[u8] {
         self.proof().map_or(&[], |proof| proof.token.expose())
     }
@@ -105,11 +105,11 @@ impl JwtVerifier {
     /// What was decided about exactly these bytes, if it would be decided now.
     pub(super) fn recall(&self, token: &[u8]) -> Option<Identity> {
         let inner = &*self.inner;
-        inner.decisions.get(token, |identity| {
+        inner.decisions.get(token, |known| {
             let is_good = |proof: &Proof| {
                 proof.window.is_open(&inner.rules.clock) && inner.keys.are_current(&proof.keys)
             };
-            identity.proof().is_some_and(is_good).then(|| identity.clone())
+            known.proof().is_some_and(is_good).then(|| known.identity())
         })
     }
 }
@@ -229,12 +229,13 @@ impl Inner {
         let known_keys = Arc::downgrade(keys);
         let proof = Proof { token: Wiped::new(token), window, keys: known_keys, read_claims };
         let identity = Identity::found(found, Evidence::Proof(proof));
+        let known = identity.known();
         let now = LazyCell::new(|| self.rules.clock.unix_nanos());
         // No others count now, unless these were replaced meanwhile.
-        let are_last = LazyCell::new(|| identity.proof().is_some_and(|own| self.keys.are_current(&own.keys)));
+        let are_last = LazyCell::new(|| known.proof().is_some_and(|own| self.keys.are_current(&own.keys)));
         let is_good =
             |other: &Proof| other.window.contains(*now) && (is_same(keys, &other.keys) || !*are_last);
-        self.decisions.insert(identity.clone(), |other| !other.proof().is_some_and(is_good));
+        self.decisions.insert(known.clone(), |other| !other.proof().is_some_and(is_good));
         identity
     }
 

@@ -163,7 +163,8 @@ impl JwtVerifierBuilder {
     /// refused token is never remembered. An identity that was found while its token was remembered holds that
     /// token, to read claims from when they are asked for; nothing gives it out.
     ///
-    /// What a [detail](Self::with_detail) points to is not among those bytes.
+    /// Two things about a [detail](Self::with_detail): requests with one token share it meanwhile, which shows if it
+    /// has a state of its own; and what it points to is not among those bytes.
     pub fn with_remembered(mut self, tokens: usize, bytes: usize) -> Self {
         (self.max_decisions, self.max_decision_bytes) = (tokens, bytes);
         self
