@@ -471,6 +471,22 @@ async fn a_saved_set_starts_warm() {
     assert_eq!(fresh().snapshot(), None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_fetch_that_fails_leaves_a_set_that_was_put_there_meanwhile() {
+    let first = World::warm().await;
+    let saved = first.keys.snapshot().unwrap();
+    first.issuer.misbehave(Misbehaviour::HangBeforeHeaders);
+    let keys = Keys::remote("https://issuer.example/jwks", first.issuer.transport()).unwrap();
+    let waiting = tokio::spawn({
+        let keys = keys.clone();
+        async move { keys.ready().await }
+    });
+    settle().await;
+    let keys = keys.with_snapshot(&saved).unwrap();
+    assert!(waiting.await.unwrap().is_err());
+    assert_eq!(keys.snapshot(), Some(saved));
+}
+
 #[test]
 fn making_one_needs_no_runtime_and_a_request_without_one_is_an_outage() {
     let issuer = MockIssuer::new(NAME);

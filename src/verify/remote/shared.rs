@@ -81,7 +81,8 @@ impl Shared {
             Err(fault) => {
                 #[cfg(feature = "tracing")]
                 tracing::warn!(reason = %fault.reason(), "key set not refreshed");
-                (before.failed(&fault, now), Err(fault))
+                // Of what is there by now: somebody may have put a snapshot there.
+                (self.state.load().failed(&fault, now), Err(fault))
             }
         };
         self.state.store(Arc::new(after));
