@@ -33,8 +33,7 @@ const SHARD_BYTES: usize = 1 << 20;
 /// Of a shard's first table: 2.6 KiB.
 const FIRST_BUCKETS: usize = 16;
 
-/// With `WHOLE`, all of the bytes are hashed: for what does not end in a signature.
-pub(crate) struct Decisions<V, const WHOLE: bool = false> {
+pub(crate) struct Decisions<V> {
     hasher: RandomState,
     /// A power of two of them.
     shards: Box<[Shard<V>]>,
@@ -97,7 +96,7 @@ pub(crate) trait Remembered: Clone {
     fn weight(&self) -> usize;
 }
 
-impl<V: Remembered, const WHOLE: bool> Decisions<V, WHOLE> {
+impl<V: Remembered> Decisions<V> {
     /// With zero of either, nothing is remembered.
     pub(crate) fn new(max_entries: usize, max_bytes: usize) -> Self {
         let shards = (max_entries / SHARD_ENTRIES).min(max_bytes / SHARD_BYTES).clamp(1, MAX_SHARDS);
@@ -123,35 +122,36 @@ impl<V: Remembered, const WHOLE: bool> Decisions<V, WHOLE> {
 
     /// Remembers a token, unless there is an entry of it that is not void.
     pub(crate) fn insert(&self, entry: V, is_void: impl Fn(&V) -> bool) {
-        if self.is_off() || entry.weight() > self.bounds.bytes {
+        let (hash, weight) = (self.hash(entry.token()), entry.weight());
+        if self.is_off() || weight > self.bounds.bytes {
             return;
         }
-        let hash = self.hash(entry.token());
-        let (shard, tag) = (self.shard(hash), tag_of(hash));
-        let put = |table: Option<&Table<V>>, entry| match table {
-            Some(table) => table.put(tag, entry, 0, self.bounds, &is_void),
-            None => Put::Full(entry),
+        let (shard, new) = (self.shard(hash), New { tag: tag_of(hash), standing: 0, weight, entry });
+        let put = |table: Option<&Table<V>>, new| match table {
+            Some(table) => table.put(new, self.bounds, &is_void),
+            None => Put::Full(new),
         };
-        let (Put::Crowded(entry) | Put::Full(entry)) = put(shard.table.load().as_deref(), entry) else {
-            return;
-        };
+        let (Put::Crowded(new) | Put::Full(new)) = put(shard.table.load().as_deref(), new) else { return };
         // Whoever finds another at it does without.
         let Some(_alone) = shard.begin_renewal() else { return };
         let table = shard.table.load();
         let table = table.as_deref();
         // It may have been renewed just before.
-        let (entry, is_full) = match put(table, entry) {
-            Put::Full(entry) => (entry, true),
-            Put::Crowded(entry) if table.is_none_or(Table::is_worth_renewing) => (entry, false),
+        let (new, is_full) = match put(table, new) {
+            Put::Full(new) => (new, true),
+            Put::Crowded(new) if table.is_none_or(Table::is_worth_renewing) => (new, false),
             Put::Crowded(_) | Put::Done | Put::Known => return,
         };
-        let mut others = table.map_or_else(Vec::new, |table| table.all(&is_void));
+        let mut others = table.map_or_else(Vec::new, |table| table.others(&is_void));
         if is_full {
-            trim(&mut others, entry.weight(), self.bounds);
+            trim(&mut others, new.weight, self.bounds);
         }
         let turn = table.map_or(0, |table| table.turn.wrapping_add(1));
-        let renewed = Table::renewed(turn, others, (tag, entry), self.bounds, &is_void);
-        shard.table.store(Some(Arc::new(renewed)));
+        let table = Table::new(turn, others.len());
+        // Seldom, a bucket of those is full, too.
+        let all = [new].into_iter().chain(others.into_iter().map(|other| other.new));
+        all.for_each(|new| drop(table.put(new, self.bounds, &is_void)));
+        shard.table.store(Some(Arc::new(table)));
     }
 
     fn shard(&self, hash: u64) -> &Shard<V> {
@@ -161,7 +161,7 @@ impl<V: Remembered, const WHOLE: bool> Decisions<V, WHOLE> {
 
     /// Good signatures of two contents differ, so the rest need not be looked at to spread them.
     fn hash(&self, token: &[u8]) -> u64 {
-        let tail = token.last_chunk::<HASHED_BYTES>().filter(|_| !WHOLE);
+        let tail = token.last_chunk::<HASHED_BYTES>();
         tail.map_or_else(|| self.hasher.hash_one(token), |tail| self.hasher.hash_one(tail))
     }
 }
@@ -178,6 +178,17 @@ impl<V> Shard<V> {
 }
 
 impl<V: Remembered> Table<V> {
+    /// Empty, with room for as many entries again.
+    fn new(turn: u32, entries: usize) -> Self {
+        Self {
+            buckets: (0..Self::buckets_for(entries)).map(|_| Bucket::new()).collect(),
+            turn,
+            renewed: entries,
+            entries: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+
     fn buckets_for(entries: usize) -> usize {
         (entries + 1).next_power_of_two().max(FIRST_BUCKETS)
     }
@@ -189,51 +200,27 @@ impl<V: Remembered> Table<V> {
             || entries.saturating_sub(self.renewed) >= entries.div_ceil(8)
     }
 
-    /// With what there was before, and this entry.
-    fn renewed(
-        turn: u32,
-        others: Vec<Kept<V>>,
-        (tag, entry): (u32, V),
-        bounds: Bounds,
-        is_void: &impl Fn(&V) -> bool,
-    ) -> Self {
-        let table = Self {
-            buckets: (0..Self::buckets_for(others.len())).map(|_| Bucket::new()).collect(),
-            turn,
-            renewed: others.len(),
-            entries: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
-        };
-        let others = others.into_iter().map(|other| (other.tag, other.entry, other.gained));
-        let all = [(tag, entry, 0)].into_iter().chain(others);
-        // Seldom, a bucket of those is full, too.
-        all.for_each(|(tag, entry, standing)| drop(table.put(tag, entry, standing, bounds, is_void)));
-        table
-    }
-
-    /// What is not void.
-    fn all(&self, is_void: &impl Fn(&V) -> bool) -> Vec<Kept<V>> {
-        let taken = self.buckets.iter().flat_map(Bucket::taken).filter(|(.., entry)| !is_void(entry));
-        let kept = |(standing, tag, entry): (u8, u32, V)| {
-            // Other bits of the hash are the upper ones in each turn.
-            Kept { gained: gained(standing), chance: tag.rotate_left(self.turn), tag, entry }
-        };
-        taken.map(kept).collect()
+    /// What is not void, for the next table.
+    fn others(&self, is_void: &impl Fn(&V) -> bool) -> Vec<Other<V>> {
+        let taken = self.buckets.iter().flat_map(Bucket::taken).filter(|new| !is_void(&new.entry));
+        // Other bits of the hash are the upper ones in each turn.
+        let other = |new: New<V>| Other { chance: new.tag.rotate_left(self.turn), new };
+        taken.map(other).collect()
     }
 
     fn bucket(&self, tag: u32) -> &Bucket<V> {
         &self.buckets[tag as usize & (self.buckets.len() - 1)]
     }
 
-    fn put(&self, tag: u32, entry: V, standing: u8, bounds: Bounds, is_void: &impl Fn(&V) -> bool) -> Put<V> {
-        let weight = entry.weight();
+    fn put(&self, new: New<V>, bounds: Bounds, is_void: &impl Fn(&V) -> bool) -> Put<V> {
+        let weight = new.weight;
         // Counted first, so that the bounds hold at any time.
         let entries = self.entries.fetch_add(1, Ordering::Relaxed);
         let bytes = self.bytes.fetch_add(weight, Ordering::Relaxed);
         let put = if entries < bounds.entries && bytes + weight <= bounds.bytes {
-            self.bucket(tag).put(tag, entry, standing, is_void)
+            self.bucket(new.tag).put(new, is_void)
         } else {
-            Put::Full(entry)
+            Put::Full(new)
         };
         if !matches!(put, Put::Done) {
             self.entries.fetch_sub(1, Ordering::Relaxed);
@@ -243,29 +230,35 @@ impl<V: Remembered> Table<V> {
     }
 }
 
-/// What may be kept of a table.
-struct Kept<V> {
-    gained: u8,
-    chance: u32,
+/// An entry on its way into a table.
+struct New<V> {
     tag: u32,
+    standing: u8,
+    weight: usize,
     entry: V,
 }
 
+/// One of the table before.
+struct Other<V> {
+    chance: u32,
+    new: New<V>,
+}
+
 /// Keeps the best, so that an entry of this weight fits, and some more.
-fn trim<V: Remembered>(all: &mut Vec<Kept<V>>, weight: usize, bounds: Bounds) {
+fn trim<V>(others: &mut Vec<Other<V>>, weight: usize, bounds: Bounds) {
     let (room, most) = (bounds.bytes - weight, |all: usize| all - all.div_ceil(8));
-    let bytes: usize = all.iter().map(|kept| kept.entry.weight()).sum();
-    if all.len() <= most(bounds.entries) && bytes <= most(room) {
+    let bytes: usize = others.iter().map(|other| other.new.weight).sum();
+    if others.len() <= most(bounds.entries) && bytes <= most(room) {
         return;
     }
-    all.sort_unstable_by_key(|kept| Reverse((kept.gained, kept.chance)));
+    others.sort_unstable_by_key(|other| Reverse((other.new.standing, other.chance)));
     let mut bytes = 0;
-    let fits = |(count, kept): &(usize, &Kept<V>)| {
-        bytes += kept.entry.weight();
-        let share = |all: usize| if kept.gained == 0 { all / 2 } else { most(all) };
+    let fits = |(count, other): &(usize, &Other<V>)| {
+        bytes += other.new.weight;
+        let share = |all: usize| if other.new.standing == 0 { all / 2 } else { most(all) };
         *count < share(bounds.entries) && bytes <= share(room)
     };
-    all.truncate(all.iter().enumerate().take_while(fits).count());
+    others.truncate(others.iter().enumerate().take_while(fits).count());
 }
 
 /// What became of an entry, or the entry, if there is no room for it.
@@ -273,9 +266,9 @@ enum Put<V> {
     Done,
     Known,
     /// The bucket is full.
-    Crowded(V),
+    Crowded(New<V>),
     /// As much is there as may be.
-    Full(V),
+    Full(New<V>),
 }
 
 impl<V: Remembered> Bucket<V> {
@@ -305,31 +298,36 @@ impl<V: Remembered> Bucket<V> {
         None
     }
 
-    fn put(&self, tag: u32, entry: V, standing: u8, is_void: &impl Fn(&V) -> bool) -> Put<V> {
+    fn put(&self, new: New<V>, is_void: &impl Fn(&V) -> bool) -> Put<V> {
         for (index, place) in self.places.iter().enumerate() {
             let other = &self.tags[index];
             let is_free = other.load(Ordering::Relaxed) == 0
-                && other.compare_exchange(0, tag, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+                && other.compare_exchange(0, new.tag, Ordering::Relaxed, Ordering::Relaxed).is_ok();
             if is_free {
-                self.standings[index].store(standing, Ordering::Relaxed);
+                self.standings[index].store(new.standing, Ordering::Relaxed);
                 // Nobody else fills it.
-                let _ = place.set(entry);
+                let _ = place.set(new.entry);
                 return Put::Done;
             }
-            let is_own = |other: &&V| other.token() == entry.token() && !is_void(other);
-            if other.load(Ordering::Relaxed) == tag && place.get().filter(is_own).is_some() {
+            let is_own = |other: &&V| other.token() == new.entry.token() && !is_void(other);
+            if other.load(Ordering::Relaxed) == new.tag && place.get().filter(is_own).is_some() {
                 return Put::Known;
             }
         }
-        Put::Crowded(entry)
+        Put::Crowded(new)
     }
 
-    /// All entries, how they stand, and their tags.
-    fn taken(&self) -> impl Iterator<Item = (u8, u32, V)> {
+    /// All entries, as they will stand in the next table.
+    fn taken(&self) -> impl Iterator<Item = New<V>> {
         self.places.iter().enumerate().filter_map(|(index, place)| {
-            let entry = place.get()?;
-            let standing = self.standings[index].load(Ordering::Relaxed);
-            Some((standing, self.tags[index].load(Ordering::Relaxed), entry.clone()))
+            let entry = place.get()?.clone();
+            let standing = gained(self.standings[index].load(Ordering::Relaxed));
+            Some(New {
+                tag: self.tags[index].load(Ordering::Relaxed),
+                standing,
+                weight: entry.weight(),
+                entry,
+            })
         })
     }
 }
@@ -341,7 +339,7 @@ const fn tag_of(hash: u64) -> u32 {
     half | 1 << 31
 }
 
-impl<V, const WHOLE: bool> fmt::Debug for Decisions<V, WHOLE> {
+impl<V> fmt::Debug for Decisions<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decisions").finish_non_exhaustive()
     }
@@ -383,7 +381,7 @@ mod tests {
         format!("token.{:020}", (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)).into_bytes()
     }
 
-    fn get<const WHOLE: bool>(decisions: &Decisions<Entry, WHOLE>, token: &[u8]) -> Option<usize> {
+    fn get(decisions: &Decisions<Entry>, token: &[u8]) -> Option<usize> {
         decisions.get(token, |entry| Some(entry.value))
     }
 
@@ -397,14 +395,12 @@ mod tests {
         numbers.filter(|number| get(decisions, &token(*number)) == Some(*number)).count()
     }
 
-    fn tables<const WHOLE: bool>(
-        decisions: &Decisions<Entry, WHOLE>,
-    ) -> impl Iterator<Item = Arc<Table<Entry>>> {
+    fn tables(decisions: &Decisions<Entry>) -> impl Iterator<Item = Arc<Table<Entry>>> {
         decisions.shards.iter().filter_map(|shard| shard.table.load_full())
     }
 
     /// Entries and bytes.
-    fn held<const WHOLE: bool>(decisions: &Decisions<Entry, WHOLE>) -> (usize, usize) {
+    fn held(decisions: &Decisions<Entry>) -> (usize, usize) {
         let of = |table: Arc<Table<Entry>>| {
             (table.entries.load(Ordering::Relaxed), table.bytes.load(Ordering::Relaxed))
         };
@@ -460,15 +456,6 @@ mod tests {
                 assert!(held(&decisions).0 <= most);
             }
         }
-    }
-
-    #[test]
-    fn what_ends_alike_is_spread_by_all_of_its_bytes() {
-        let decisions = Decisions::<Entry, true>::new(16, usize::MAX);
-        let header = |number: usize| format!("header {number} and the same end of all");
-        (0..16).for_each(|number| decisions.insert(entry(header(number), number), |_| false));
-        let found = (0..16).filter(|number| get(&decisions, header(*number).as_bytes()).is_some());
-        assert_eq!(found.count(), 16);
     }
 
     #[test]
@@ -628,7 +615,7 @@ mod tests {
         for table in tables(&decisions) {
             let held: Vec<_> = table.buckets.iter().flat_map(Bucket::taken).collect();
             assert_eq!(table.entries.load(Ordering::Relaxed), held.len(), "all is counted");
-            let bytes: usize = held.iter().map(|(.., entry)| entry.weight).sum();
+            let bytes: usize = held.iter().map(|new| new.entry.weight).sum();
             assert_eq!(table.bytes.load(Ordering::Relaxed), bytes, "and weighed");
         }
     }

@@ -166,12 +166,6 @@ impl Identity {
         self.known.0.header.details.iter().find_map(|detail| detail.downcast_ref())
     }
 
-    /// See [`Known::weight`].
-    #[cfg(feature = "jwt")]
-    pub(crate) fn weight(&self) -> usize {
-        self.known.weight()
-    }
-
     /// Made in one piece, where it stays: a builder is moved at each step.
     #[cfg(feature = "jwt")]
     pub(crate) fn found(found: Found<'_>, evidence: Evidence<'_>) -> Self {

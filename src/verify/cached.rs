@@ -97,7 +97,7 @@ struct ByBytes;
 
 impl Weighter<Digest, Accepted> for ByBytes {
     fn weight(&self, _: &Digest, accepted: &Accepted) -> u64 {
-        ENTRY_OVERHEAD + accepted.identity.weight() as u64
+        ENTRY_OVERHEAD + accepted.identity.known().weight() as u64
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Verify;
-use super::jwt::{Headers, JwtVerifier, formed, verify_with};
+use super::headers::Headers;
+use super::jwt::{JwtVerifier, formed, verify_with};
 use super::rules::Refused;
 use crate::credential::{Credential, Scheme};
 use crate::error::ConfigError;
@@ -59,7 +60,7 @@ impl Issuers {
         }
         let longest = verifiers.iter().map(JwtVerifier::max_token_bytes).max();
         let max_token_bytes = longest.ok_or_else(|| ConfigError::new("issuers", "expected at least one"))?;
-        Ok(Self { verifiers, nameless: None, max_token_bytes, headers: Arc::new(Headers::new()) })
+        Ok(Self { verifiers, nameless: None, max_token_bytes, headers: Arc::default() })
     }
 
     /// Sends tokens that have no `iss` at all to this verifier: those of systems whose key names the issuer.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Verify;
 use super::claims::Claims;
+use super::headers::Headers;
 use super::jwt_builder::JwtVerifierBuilder;
 use super::keys::{ChosenKey, Keys, is_same};
 use super::rules::{Refused, Rules};
@@ -35,15 +36,6 @@ struct Inner {
     headers: Headers,
 }
 
-/// The headers of tokens that were accepted, as they are encoded: those of one key are all the same, and need
-/// not be read again.
-pub(super) struct Headers(Decisions<Arc<KnownHeader>, true>);
-
-struct KnownHeader {
-    encoded: Box<[u8]>,
-    header: Header<'static>,
-}
-
 impl Remembered for Known {
     fn token(&self) -> &[u8] {
         self.proof().map_or(&[], |proof| proof.token.expose())
@@ -51,16 +43,6 @@ impl Remembered for Known {
 
     fn weight(&self) -> usize {
         self.weight()
-    }
-}
-
-impl Remembered for Arc<KnownHeader> {
-    fn token(&self) -> &[u8] {
-        &self.encoded
-    }
-
-    fn weight(&self) -> usize {
-        size_of::<KnownHeader>() + self.encoded.len()
     }
 }
 
@@ -72,7 +54,7 @@ impl JwtVerifier {
 
     pub(super) fn new(keys: Keys, rules: Rules, max_token_bytes: usize, decisions: [usize; 2]) -> Self {
         let decisions = Decisions::new(decisions[0], decisions[1]);
-        let headers = Headers::new();
+        let headers = Headers::default();
         Self { inner: Arc::new(Inner { keys, rules, max_token_bytes, decisions, headers }) }
     }
 
@@ -146,11 +128,12 @@ fn try_verify<'v>(
     choose: impl FnOnce(&Claims<'_>) -> Result<&'v JwtVerifier, Refused>,
 ) -> Result<Eventual<Result<Identity, Rejection>>, Rejection> {
     let compact = Compact::split(token, max_bytes)?;
-    let known = headers.of(&compact);
+    let known = headers.look();
+    let known = known.of(compact.header);
     let mut buffers = Buffers::new();
     let (text, parsed);
-    let header = match &known {
-        Some(known) => &known.header,
+    let header = match known {
+        Some(known) => known,
         None => {
             text = compact.decode_header(&mut buffers.header)?;
             parsed = Header::parse(&text)?;
@@ -174,7 +157,7 @@ fn try_verify<'v>(
                 None => Identity::found(found, Evidence::Text(&payload)),
             };
             if known.is_none() {
-                headers.learn(&compact, header);
+                headers.learn(compact.header, header);
             }
             Ok(Eventual::now(Ok(identity)))
         }
@@ -182,25 +165,6 @@ fn try_verify<'v>(
             let (verifier, token) = (verifier.clone(), token.to_vec());
             Ok(Eventual::later(async move { verifier.inner.resume(&later.await?, &token) }))
         }
-    }
-}
-
-impl Headers {
-    /// Few, since a stranger cannot add one: it takes a good signature.
-    const MAX_ENTRIES: usize = 16;
-    const MAX_BYTES: usize = 16 * 1024;
-
-    pub(super) fn new() -> Self {
-        Self(Decisions::new(Self::MAX_ENTRIES, Self::MAX_BYTES))
-    }
-
-    fn of(&self, token: &Compact<'_>) -> Option<Arc<KnownHeader>> {
-        self.0.get(token.header, |known| Some(Arc::clone(known)))
-    }
-
-    fn learn(&self, token: &Compact<'_>, header: &Header<'_>) {
-        let known = KnownHeader { encoded: token.header.into(), header: header.to_owned() };
-        self.0.insert(Arc::new(known), |_| false);
     }
 }
 

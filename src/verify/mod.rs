@@ -78,6 +78,8 @@ mod cached;
 mod claims;
 #[cfg(any(feature = "pat", feature = "remote"))]
 mod digest;
+#[cfg(feature = "jwt")]
+mod headers;
 #[cfg(feature = "remote")]
 mod introspection;
 #[cfg(feature = "jwt")]
