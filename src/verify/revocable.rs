@@ -64,9 +64,17 @@ type Answer = Result<bool, Arc<str>>;
 
 struct Memory {
     store: Arc<dyn RevocationStore>,
-    /// The tokens that were not revoked, until when that counts, and when it was asked.
-    fine: Cache<TokenDigest, (Instant, Moment)>,
+    /// The tokens that were not revoked.
+    fine: Cache<TokenDigest, Fine>,
     max_age: Duration,
+}
+
+#[derive(Clone, Copy)]
+struct Fine {
+    /// The token, and the grant that it came of or the token again: claims are read once.
+    digests: [TokenDigest; 2],
+    until: Instant,
+    asked: Moment,
 }
 
 impl RevocableVerifier {
@@ -88,19 +96,23 @@ impl RevocableVerifier {
     }
 
     fn ask(&self, identity: Identity, token: &str) -> Eventual<Result<Identity, Rejection>> {
-        let digests = match digests(&identity, token) {
+        let own = match Self::digest(token) {
+            Ok(own) => own,
+            Err(error) => return Eventual::now(Err(outage(error))),
+        };
+        if self.memory.knows(own) {
+            return Eventual::now(Ok(identity));
+        }
+        let digests = match digests(own, &identity) {
             Ok(digests) => digests,
             Err(error) => return Eventual::now(Err(outage(error))),
         };
-        if self.memory.knows(&digests) {
-            return Eventual::now(Ok(identity));
-        }
         let memory = Arc::clone(&self.memory);
         if self.memory.max_age.is_zero() {
             // Each request asks: no answer is older than the question.
             return Eventual::later(async move { judged(Some(memory.ask(digests).await), identity) });
         }
-        let key = (digests[0], memory.store.revocations().news());
+        let key = (own, memory.store.revocations().news());
         let landing = self.flights.join(key, async move { memory.ask(digests).await });
         // The flights stay for as long as somebody waits.
         let flights = Arc::clone(&self.flights);
@@ -122,27 +134,26 @@ fn judged(revoked: Option<Answer>, identity: Identity) -> Result<Identity, Rejec
 }
 
 /// The token itself first, then the grant it came of.
-fn digests(identity: &Identity, token: &str) -> Result<Vec<TokenDigest>, ConfigError> {
-    let mut digests = vec![RevocableVerifier::digest(token)?];
-    if let Some(grant) = identity.claim(RefreshGrant::CLAIM).and_then(|grant| grant.as_str()) {
-        digests.push(RefreshGrant::digest_of(grant)?);
-    }
-    Ok(digests)
+fn digests(own: TokenDigest, identity: &Identity) -> Result<Vec<TokenDigest>, ConfigError> {
+    let grant = identity.claim(RefreshGrant::CLAIM).and_then(|grant| grant.as_str());
+    let grant = grant.map(RefreshGrant::digest_of).transpose()?;
+    Ok([own].into_iter().chain(grant).collect())
 }
 
 impl Memory {
-    fn knows(&self, digests: &[TokenDigest]) -> bool {
-        self.fine.get(&digests[0]).is_some_and(|(until, asked)| {
-            until > Instant::now() && self.store.revocations().allow(digests, asked)
+    fn knows(&self, own: TokenDigest) -> bool {
+        self.fine.get(&own).is_some_and(|fine| {
+            fine.until > Instant::now() && self.store.revocations().allow(&fine.digests, fine.asked)
         })
     }
 
     async fn ask(&self, digests: Vec<TokenDigest>) -> Answer {
         // The age counts from the question: what is answered slowly may be as old as that.
-        let (own, began, asked) = (digests[0], Instant::now(), self.store.revocations().moment());
+        let (own, last) = (digests[0], digests[digests.len() - 1]);
+        let (began, asked) = (Instant::now(), self.store.revocations().moment());
         let revoked = self.store.is_revoked(digests).await.map_err(|error| Arc::from(error.to_string()))?;
         if !revoked && !self.max_age.is_zero() {
-            self.fine.insert(own, (began + self.max_age, asked));
+            self.fine.insert(own, Fine { digests: [own, last], until: began + self.max_age, asked });
         }
         Ok(revoked)
     }
