@@ -5,6 +5,8 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use tower::{Layer, Service};
@@ -172,11 +174,16 @@ fn a_refused_token_allocates_nothing_in_proportion() {
             AccessToken::new("https://issuer.example", "user", "web", "orders", Duration::from_secs(600));
         stranger.sign(&token.claim("data", "a".repeat(len))).unwrap()
     };
+    let with_header = |len: usize| {
+        let header = format!(r#"{{"alg":"HS256","typ":"at+jwt","x5c":["{}"]}}"#, "a".repeat(len));
+        let token = forged(100);
+        let (_, rest) = token.split_once('.').unwrap();
+        format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header))
+    };
     // What has this form is looked at until its signature is found wrong.
     let short = short.max(bytes(&forged(100)));
-    let long =
-        ["a".repeat(16_000), ".".repeat(16_000), format!("a.{}.b", "-".repeat(15_000)), forged(11_500)];
-    for token in long {
+    let long = ["a".repeat(16_000), ".".repeat(16_000), format!("a.{}.b", "-".repeat(15_000))];
+    for token in long.into_iter().chain([forged(11_500), with_header(11_500)]) {
         assert!(bytes(&token) <= short + 512, "{} bytes of {}", token.len(), &token[..3]);
     }
 }

@@ -8,18 +8,16 @@ use memchr::{memchr, memrchr};
 
 use super::base64url::{self, Buffer};
 
-/// More than a header with a key id of the usual length has.
-const HEADER_BYTES: usize = 256;
-/// What a token of the usual limit of 16 KiB can have, so that a forged one is not decoded into an allocation of its
-/// size.
-const PAYLOAD_BYTES: usize = 12 * 1024;
+/// What a header or a payload can have in a token of the usual limit of 16 KiB, so that a forged one is not decoded into
+/// an allocation of its size.
+const TEXT_BYTES: usize = 12 * 1024;
 /// The signature of an 8192-bit RSA key is the longest of all; what is decoded may need three bytes more.
 const SIGNATURE_BYTES: usize = 1024 + 3;
 
 /// Room for the parts of one token.
 pub(crate) struct Buffers {
-    pub(crate) header: Buffer<HEADER_BYTES>,
-    pub(crate) payload: Buffer<PAYLOAD_BYTES>,
+    pub(crate) header: Buffer<TEXT_BYTES>,
+    pub(crate) payload: Buffer<TEXT_BYTES>,
     pub(crate) signature: Buffer<SIGNATURE_BYTES>,
 }
 
@@ -62,7 +60,7 @@ impl<'a> Compact<'a> {
     /// The JSON text of the header.
     pub(crate) fn decode_header<'b>(
         &self,
-        buffer: &'b mut Buffer<HEADER_BYTES>,
+        buffer: &'b mut Buffer<TEXT_BYTES>,
     ) -> Result<Cow<'b, str>, Malformed> {
         text(self.header, buffer)
     }
@@ -70,7 +68,7 @@ impl<'a> Compact<'a> {
     /// The JSON text of the payload.
     pub(crate) fn decode_payload<'b>(
         &self,
-        buffer: &'b mut Buffer<PAYLOAD_BYTES>,
+        buffer: &'b mut Buffer<TEXT_BYTES>,
     ) -> Result<Cow<'b, str>, Malformed> {
         text(self.payload, buffer)
     }
