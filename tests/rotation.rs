@@ -445,12 +445,18 @@ async fn the_second_place_is_asked_only_if_the_first_has_nothing() {
     assert_eq!(down.requests(), 1);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_saved_set_starts_warm() {
+/// A saved set, and new keys from where it came, which says nothing any more.
+async fn saved_and_silent() -> (World, bytes::Bytes, RemoteKeys) {
     let first = World::warm().await;
     let saved = first.keys.snapshot().unwrap();
     first.issuer.misbehave(Misbehaviour::HangBeforeHeaders);
     let keys = Keys::remote("https://issuer.example/jwks", first.issuer.transport()).unwrap();
+    (first, saved, keys)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saved_set_starts_warm() {
+    let (first, saved, keys) = saved_and_silent().await;
     let keys = keys.with_snapshot(&saved).unwrap();
     let verifier = JwtVerifier::builder(keys.clone()).issuer(NAME).audience(AUDIENCE).build().unwrap();
     let token = first.token();
@@ -473,10 +479,7 @@ async fn a_saved_set_starts_warm() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fetch_that_fails_leaves_a_set_that_was_put_there_meanwhile() {
-    let first = World::warm().await;
-    let saved = first.keys.snapshot().unwrap();
-    first.issuer.misbehave(Misbehaviour::HangBeforeHeaders);
-    let keys = Keys::remote("https://issuer.example/jwks", first.issuer.transport()).unwrap();
+    let (_first, saved, keys) = saved_and_silent().await;
     let waiting = tokio::spawn({
         let keys = keys.clone();
         async move { keys.ready().await }
