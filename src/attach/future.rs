@@ -51,17 +51,16 @@ pin_project! {
     }
 }
 
-/// A request that is on its way with a token.
-pub(super) struct Attempt<S, P: Replay<B>, B> {
-    pub(super) supply: Arc<Supply<P>>,
-    pub(super) sent: Sent,
-    pub(super) spare: Option<Box<Spare<S, P, B>>>,
+/// A request that is on its way with a token: what most have is at hand, and the first to be looked at.
+pub(super) enum Attempt<S, P: Replay<B>, B> {
+    /// It cannot be sent again, and its token was published and can be found while it is.
+    Published(Arc<Supply<P>>, TokenId),
+    Other(Arc<Supply<P>>, Sent, Option<Box<Spare<S, P, B>>>),
 }
 
 /// The token that a request was sent with.
 pub(super) enum Sent {
     Own(Token),
-    /// One that was published, and can be found while it is.
     Published(TokenId),
 }
 
@@ -154,7 +153,7 @@ where
         stamp(self.request.headers_mut(), &token);
         let future = self.service.call(self.request);
         let spare = self.spare.map(|spare| spare.with_service(self.service));
-        (State::Calling { future }, Attempt { supply: self.supply, sent: Sent::Own(token), spare })
+        (State::Calling { future }, Attempt::Other(self.supply, Sent::Own(token), spare))
     }
 }
 
@@ -165,8 +164,12 @@ where
 {
     /// The token was refused. Gives what to wait for, if the request can be made again, or else the refusal.
     fn refused(self, refused: S::Response) -> Result<State<S, P, B>, S::Response> {
-        let tokens = &self.supply.tokens;
-        let than = match &self.sent {
+        let (supply, sent, spare) = match self {
+            Self::Published(supply, id) => (supply, Sent::Published(id), None),
+            Self::Other(supply, sent, spare) => (supply, sent, spare),
+        };
+        let tokens = &supply.tokens;
+        let than = match &sent {
             Sent::Own(token) => {
                 tokens.source.reject(token);
                 token.id()
@@ -178,12 +181,12 @@ where
                 *id
             }
         };
-        let Some(Spare { head, body, service: Some(service) }) = self.spare.map(|spare| *spare) else {
+        let Some(Spare { head, body, service: Some(service) }) = spare.map(|spare| *spare) else {
             return Err(refused);
         };
-        let Some(body) = self.supply.replay.again(body) else { return Err(refused) };
+        let Some(body) = supply.replay.again(body) else { return Err(refused) };
         let token = tokens.source.token();
-        let pending = Pending { service, request: head.map(|()| body), supply: self.supply, spare: None };
+        let pending = Pending { service, request: head.map(|()| body), supply, spare: None };
         Ok(State::waiting(pending, Until::Another { token, than, refused: Some(refused) }))
     }
 }

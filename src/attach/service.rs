@@ -82,13 +82,13 @@ where
         let lane = Lane::own();
         let supply = self.gate.supply.at(lane);
         if !self.gate.rules.concern(request.uri(), request.headers()) {
-            return ResponseFuture::calling(self.inner.call(supply.replay.start(request).0), None);
+            return self.pass(request);
         }
         let published = supply.tokens.published.as_ref();
         let Some(mut at_hand) = published.and_then(|published| published.look(&mut self.held)) else {
             return self.ask(request);
         };
-        let sent = Sent::Published(at_hand.id());
+        let id = at_hand.id();
         // Before the clocks are read: what a clone wrote cannot be moved on at once without waiting for it. And both
         // next to each other, since the second would wait for what is written in between.
         let header = at_hand.header_value(lane);
@@ -99,14 +99,31 @@ where
         // Before anything moves the request, which then moves once.
         request.headers_mut().insert(AUTHORIZATION, header);
         let (request, spare) = supply.replay.start(request);
-        // A second send is made by a service that was polled ready for it, whichever that is.
-        let spare = spare.map(|body| Spare::new(&request, body, Some(self.inner.clone())));
-        let attempt = Attempt { supply: kept, sent, spare };
+        let attempt = match spare {
+            None => Attempt::Published(kept, id),
+            // A second send is made by a service that was polled ready for it, whichever that is.
+            Some(body) => {
+                let spare = Spare::new(&request, body, Some(self.inner.clone()));
+                Attempt::Other(kept, Sent::Published(id), Some(spare))
+            }
+        };
         ResponseFuture::calling(self.inner.call(request), Some(attempt))
     }
 }
 
 impl<S, P> Attach<S, P> {
+    /// None of ours. Apart, so that the others need not make way for it.
+    #[cold]
+    #[inline(never)]
+    fn pass<B, ResBody>(&mut self, request: Request<B>) -> ResponseFuture<S, P, B>
+    where
+        S: Service<Request<P::Body>, Response = Response<ResBody>> + Clone,
+        P: Replay<B>,
+    {
+        let replay = &self.gate.supply.at(Lane::own()).replay;
+        ResponseFuture::calling(self.inner.call(replay.start(request).0), None)
+    }
+
     /// Asks the source, which has none at hand that anybody may take.
     #[cold]
     fn ask<B, ResBody>(&mut self, request: Request<B>) -> ResponseFuture<S, P, B>
@@ -122,8 +139,8 @@ impl<S, P> Attach<S, P> {
             Ok(Ok(token)) => {
                 stamp(request.headers_mut(), &token);
                 let spare = spare.map(|spare| spare.with_service(self.inner.clone()));
-                let sent = Sent::Own(token);
-                ResponseFuture::calling(self.inner.call(request), Some(Attempt { supply, sent, spare }))
+                let attempt = Attempt::Other(supply, Sent::Own(token), spare);
+                ResponseFuture::calling(self.inner.call(request), Some(attempt))
             }
             Err(later) => {
                 // The service that was polled ready goes with the request; its clone was not.
