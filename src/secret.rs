@@ -87,8 +87,11 @@ pub(crate) struct Wiped {
 #[cfg(feature = "jwt")]
 impl Wiped {
     pub(crate) fn new(bytes: &[u8]) -> Self {
-        let mut words = vec![0; bytes.len().div_ceil(size_of::<u64>())].into_boxed_slice();
-        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        let (whole, rest) = bytes.as_chunks();
+        let mut last = [0; size_of::<u64>()];
+        last[..rest.len()].copy_from_slice(rest);
+        // Each word is written once: zeros first would take as long again.
+        let words = whole.iter().chain([&last]).map(|word| u64::from_ne_bytes(*word)).collect();
         Self { words: Zeroizing::new(words), len: bytes.len() }
     }
 
