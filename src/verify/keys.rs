@@ -185,7 +185,7 @@ impl Keys {
             Source::ByClaim(_) => false,
             Source::Fixed(own) => is_same(own, set),
             #[cfg(feature = "remote")]
-            Source::Remote(keys) => keys.current().is_some_and(|current| is_same(&current, set)),
+            Source::Remote(keys) => keys.are_current(|current| is_same(current, set)),
         }
     }
 

@@ -182,13 +182,14 @@ impl RemoteKeys {
         }
     }
 
-    /// The set, if it may be used, refreshed in time as when a key is looked for.
-    pub(super) fn current(&self) -> Option<Arc<KeySet>> {
+    /// True if a set may be used, and `is_same` says that it is the one; refreshed in time as when a key is looked
+    /// for.
+    pub(super) fn are_current(&self, is_same: impl FnOnce(&Arc<KeySet>) -> bool) -> bool {
         let now = Instant::now();
         let state = self.shared.state.load();
-        let set = self.shared.usable(&state, now)?;
+        let Some(set) = self.shared.usable(&state, now) else { return false };
         self.refresh_in_time(&state, now);
-        Some(Arc::clone(set))
+        is_same(set)
     }
 
     fn refresh_in_time(&self, state: &State, now: Instant) {
