@@ -64,8 +64,8 @@ struct Table<V> {
 }
 
 struct Bucket<V> {
-    /// A part of the hash for each place that is taken, so that one look tells which to read; zero for the others.
-    /// Whoever sets it fills the place.
+    /// A part of the hash for each place that is taken, so that one look tells which to read; zero for the others,
+    /// and for a moment for one that is being filled.
     tags: [AtomicU32; WAYS],
     /// See [`ASKED`].
     standings: [AtomicU8; WAYS],
@@ -110,6 +110,9 @@ impl<V: Remembered> Decisions<V> {
 
     /// What `read` makes of an entry of this token, if there is one of which it makes anything.
     pub(crate) fn get<R>(&self, token: &[u8], read: impl Fn(&V) -> Option<R>) -> Option<R> {
+        if self.is_off() {
+            return None;
+        }
         let hash = self.hash(token);
         let table = self.shard(hash).table.load();
         table.as_ref()?.bucket(tag_of(hash)).get(tag_of(hash), token, read)
@@ -286,19 +289,22 @@ impl<V: Remembered> Bucket<V> {
         None
     }
 
-    fn put(&self, new: New<V>, is_void: &impl Fn(&V) -> bool) -> Put<V> {
+    fn put(&self, mut new: New<V>, is_void: &impl Fn(&V) -> bool) -> Put<V> {
         for (index, place) in self.places.iter().enumerate() {
-            let other = &self.tags[index];
-            let is_free = other.load(Ordering::Relaxed) == 0
-                && other.compare_exchange(0, new.tag, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-            if is_free {
-                self.standings[index].store(new.standing, Ordering::Relaxed);
-                // Nobody else fills it.
-                let _ = place.set(new.entry);
-                return Put::Done;
+            let tag = &self.tags[index];
+            if tag.load(Ordering::Relaxed) == 0 {
+                match place.set(new.entry) {
+                    Ok(()) => {
+                        self.standings[index].store(new.standing, Ordering::Relaxed);
+                        tag.store(new.tag, Ordering::Relaxed);
+                        return Put::Done;
+                    }
+                    // Another was first.
+                    Err(entry) => new.entry = entry,
+                }
             }
             let is_own = |other: &&V| other.token() == new.entry.token() && !is_void(other);
-            if other.load(Ordering::Relaxed) == new.tag && place.get().filter(is_own).is_some() {
+            if tag.load(Ordering::Relaxed) == new.tag && place.get().filter(is_own).is_some() {
                 return Put::Known;
             }
         }
@@ -308,14 +314,10 @@ impl<V: Remembered> Bucket<V> {
     /// All entries, as they will stand in the next table.
     fn taken(&self) -> impl Iterator<Item = New<V>> {
         self.places.iter().enumerate().filter_map(|(index, place)| {
-            let entry = place.get()?.clone();
+            let tag = self.tags[index].load(Ordering::Relaxed);
+            let entry = place.get().filter(|_| tag != 0)?.clone();
             let standing = gained(self.standings[index].load(Ordering::Relaxed));
-            Some(New {
-                tag: self.tags[index].load(Ordering::Relaxed),
-                standing,
-                weight: entry.weight(),
-                entry,
-            })
+            Some(New { tag, standing, weight: entry.weight(), entry })
         })
     }
 }
