@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
         Self { text, at: 0, depth: 0, members: 0, max_members, stops, names }
     }
 
-    fn document<F>(mut self, member: F) -> Result<(), Malformed>
+    fn document<F>(&mut self, member: F) -> Result<(), Malformed>
     where
         F: FnMut(MemberName<'_>, &mut Self) -> Result<(), Malformed>,
     {

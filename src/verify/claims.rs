@@ -63,50 +63,55 @@ impl<'a> Claims<'a> {
     /// When the text is not one JSON object within the bounds, or a registered claim is of a wrong type.
     pub(super) fn read(payload: &'a str) -> Result<Self, Malformed> {
         let mut claims = Self::default();
+        claims.add(payload)?;
+        Ok(claims)
+    }
+
+    /// As [`read`](Self::read), where they stay: they are many to be moved.
+    pub(super) fn add(&mut self, payload: &'a str) -> Result<(), Malformed> {
         Reader::object(payload, |name, reader| {
             match name.key() {
-                key::ISS => claims.issuer = Some(reader.string_of(&"iss")?),
-                key::SUB => claims.subject = Some(reader.string_of(&"sub")?),
-                key::AUD => claims.audience = Some(Strings::read(&"aud", reader)?),
-                key::EXP => claims.expires = Some(NumericDate::read(&"exp", reader)?),
-                key::NBF => claims.not_before = Some(NumericDate::read(&"nbf", reader)?),
-                key::IAT => claims.issued = Some(NumericDate::read(&"iat", reader)?),
+                key::ISS => self.issuer = Some(reader.string_of(&"iss")?),
+                key::SUB => self.subject = Some(reader.string_of(&"sub")?),
+                key::AUD => self.audience = Some(Strings::read(&"aud", reader)?),
+                key::EXP => self.expires = Some(NumericDate::read(&"exp", reader)?),
+                key::NBF => self.not_before = Some(NumericDate::read(&"nbf", reader)?),
+                key::IAT => self.issued = Some(NumericDate::read(&"iat", reader)?),
                 key::JTI => {
                     reader.string_of(&"jti")?;
-                    claims.has_id = true;
+                    self.has_id = true;
                 }
                 key::CLIENT_ID if *name == *b"client_id" => {
-                    claims.client_id = Some(reader.string_of(&"client_id")?);
+                    self.client_id = Some(reader.string_of(&"client_id")?);
                 }
-                key::SCOPE => claims.scope = Some(Strings::read(&"scope", reader)?),
+                key::SCOPE => self.scope = Some(Strings::read(&"scope", reader)?),
                 #[cfg(feature = "remote")]
                 key::TOKEN_TYPE if *name == *b"token_type" => {
                     if let Scalar::String(typ) = reader.scalar()? {
-                        claims.token_type = Some(typ);
+                        self.token_type = Some(typ);
                     }
                 }
                 key::TOKEN_USE if *name == *b"token_use" => {
-                    claims.token_use = Some(reader.string_of(&"token_use")?);
+                    self.token_use = Some(reader.string_of(&"token_use")?);
                 }
                 // OpenID Connect Core §2 and §3.3.2.11, FAPI 1.0 Part 2 §5.1.1, Back-Channel Logout §2.4.
-                key::AT_HASH => claims.note_foreign("at_hash", reader)?,
-                key::C_HASH => claims.note_foreign("c_hash", reader)?,
-                key::S_HASH => claims.note_foreign("s_hash", reader)?,
-                key::EVENTS => claims.note_foreign("events", reader)?,
+                key::AT_HASH => self.note_foreign("at_hash", reader)?,
+                key::C_HASH => self.note_foreign("c_hash", reader)?,
+                key::S_HASH => self.note_foreign("s_hash", reader)?,
+                key::EVENTS => self.note_foreign("events", reader)?,
                 // Keycloak's own: an access token says "Bearer" here.
                 key::TYP => match reader.scalar()? {
-                    Scalar::String(typ) if NO_ACCESS_TOKENS.contains(&&*typ) => claims.foreign = Some("typ"),
+                    Scalar::String(typ) if NO_ACCESS_TOKENS.contains(&&*typ) => self.foreign = Some("typ"),
                     _ => {}
                 },
                 key::CNF => {
-                    claims.is_bound = true;
+                    self.is_bound = true;
                     reader.pass()?;
                 }
                 _ => reader.pass()?,
             }
             Ok(())
-        })?;
-        Ok(claims)
+        })
     }
 
     /// When `exp`, `nbf` and `iat` allow the token.
