@@ -237,7 +237,11 @@ impl Known {
         let token = proof.as_ref().map_or(0, |proof| proof.token.expose().len());
         let claims = claims.iter().flatten().map(|(name, value)| name.len() + value.to_string().len());
         let details = details.iter().map(|detail| size_of_val(&**detail));
-        size_of::<Inner>() + self.0.slice.len() + scopes.len() + token + claims.chain(details).sum::<usize>()
+        size_of::<Inner>()
+            + self.0.slice.len()
+            + scopes.text().len()
+            + token
+            + claims.chain(details).sum::<usize>()
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 /// A set of scope values.
 ///
 /// Each value is one or more of the characters `%x21 / %x23-5B / %x5D-7E` (RFC 6749 §3.3); values are
-/// compared exactly, order and repetition do not matter, and the empty set is allowed.
+/// compared exactly, order and repetition do not matter, and the empty set is allowed. A clone costs a reference
+/// count.
 ///
 /// ```
 /// use tower_bearer::Scopes;
@@ -19,7 +21,7 @@ use std::fmt;
 /// # Ok::<(), tower_bearer::InvalidScope>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct Scopes(Box<str>);
+pub struct Scopes(Option<Arc<str>>);
 
 impl Scopes {
     /// The empty set.
@@ -35,24 +37,28 @@ impl Scopes {
     pub fn parse(text: &str) -> Result<Self, InvalidScope> {
         match text.bytes().position(|byte| byte != b' ' && !is_scope_byte(byte)) {
             Some(position) => Err(InvalidScope { position }),
-            None => Ok(Self(text.into())),
+            None => Ok(Self::written(text)),
         }
     }
 
     /// The set of these values. What is no scope value, one with a space in it for example, is left out.
     pub fn from_values<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let is_value = |value: &&str| !value.is_empty() && value.bytes().all(is_scope_byte);
-        Self(Vec::from_iter(values.into_iter().filter(is_value)).join(" ").into())
+        Self::written(&Vec::from_iter(values.into_iter().filter(is_value)).join(" "))
     }
 
     /// The values, in the order they were given.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.split(' ').filter(|value| !value.is_empty())
+        self.text().split(' ').filter(|value| !value.is_empty())
     }
 
-    #[cfg(feature = "jwt")]
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    /// The list as it was read.
+    pub(crate) fn text(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    fn written(text: &str) -> Self {
+        Self((!text.is_empty()).then(|| text.into()))
     }
 
     /// True if there is no value.
@@ -88,7 +94,7 @@ impl FromIterator<Self> for Scopes {
                 text.push_str(value);
             }
         }
-        Self(text.into())
+        Self::written(&text)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The registered claims, read in one pass and strictly typed, and the dates among them.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::rules::Refused;
@@ -132,6 +133,21 @@ impl<'a> Claims<'a> {
         self.scope.as_ref().map_or_else(|| Ok(Scopes::none()), Strings::scopes)
     }
 
+    /// The same, of an authentic token: what is usual is read once.
+    ///
+    /// # Errors
+    ///
+    /// See [`Strings::scopes`].
+    pub(super) fn scopes_among(&self, usual: &UsualScopes) -> Result<Scopes, Malformed> {
+        match &self.scope {
+            Some(Strings::One(text)) => usual.find(text).map_or_else(
+                || self.scopes().inspect(|scopes| usual.learn(scopes)),
+                |scopes| Ok(scopes.clone()),
+            ),
+            _ => self.scopes(),
+        }
+    }
+
     /// RFC 7519 §4.1.3: `aud` is there and holds one of ours. Where none is ours, any will do.
     pub(super) fn check_audience(&self, ours: &[Box<str>]) -> Result<(), Refused> {
         if ours.is_empty() {
@@ -181,6 +197,27 @@ impl<'a> Strings<'a> {
         match self {
             Self::List(values) => Ok(Scopes::from_values(values.iter().map(|value| &**value))),
             Self::One(text) => Scopes::parse(text).map_err(|_| Malformed::WrongType(&"scope")),
+        }
+    }
+}
+
+/// What the first tokens granted. Most that follow grant the same, and share it.
+#[derive(Clone, Default)]
+pub(super) struct UsualScopes([OnceLock<Scopes>; 4]);
+
+impl UsualScopes {
+    /// Longer ones are no good to keep for as long as a verifier lives.
+    const MAX_BYTES: usize = 256;
+
+    fn find(&self, text: &str) -> Option<&Scopes> {
+        self.0.iter().map_while(OnceLock::get).find(|usual| usual.text() == text)
+    }
+
+    fn learn(&self, scopes: &Scopes) {
+        let free = self.0.iter().find(|usual| usual.get().is_none());
+        if let Some(free) = free.filter(|_| scopes.text().len() <= Self::MAX_BYTES) {
+            // Another may be first; then it is that which is usual.
+            let _ = free.set(scopes.clone());
         }
     }
 }
@@ -246,7 +283,7 @@ fn nanos(duration: Duration) -> i128 {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use super::{Claims, Malformed, NumericDate};
+    use super::{Claims, Malformed, NumericDate, UsualScopes};
 
     fn date(number: &str) -> NumericDate {
         NumericDate::parse(number).unwrap()
@@ -326,6 +363,24 @@ mod tests {
                 assert_eq!(Claims::read(&payload).err(), Some(Malformed::WrongType(name)), "{payload}");
             }
         }
+    }
+
+    #[test]
+    fn scopes_that_are_usual_are_shared_and_few() {
+        let usual = UsualScopes::default();
+        let scopes = |text: &str| {
+            let payload = format!(r#"{{"scope":"{text}"}}"#);
+            Claims::read(&payload).unwrap().scopes_among(&usual).map(|scopes| scopes.to_string())
+        };
+        let long = "a".repeat(UsualScopes::MAX_BYTES + 1);
+        for text in ["a b", "b a", &long, "", "c", "d", "e", "a b", "e"] {
+            assert_eq!(scopes(text).as_deref(), Ok(text));
+        }
+        let kept: Vec<_> = usual.0.iter().map(|scopes| scopes.get().unwrap().text()).collect();
+        assert_eq!(kept, ["a b", "b a", "", "c"]);
+        assert!(scopes(r"a\b").is_err());
+        let other = |payload: &str| Claims::read(payload).unwrap().scopes_among(&usual).unwrap().to_string();
+        assert_eq!((other("{}"), other(r#"{"scope":["a b","c"]}"#)), (String::new(), "c".to_owned()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::claims::UsualScopes;
 use super::jwt::JwtVerifier;
 use super::keys::Keys;
 use super::rules::{Rules, read_detail};
@@ -58,6 +59,7 @@ impl JwtVerifierBuilder {
                 leeway: DEFAULT_LEEWAY,
                 clock: SharedClock::default(),
                 detail: None,
+                usual: UsualScopes::default(),
             },
         }
     }

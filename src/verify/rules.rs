@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::claims::Claims;
+use super::claims::{Claims, UsualScopes};
 use crate::clock::{SharedClock, Window};
 use crate::identity::Found;
 use crate::jose::{Header, Malformed, NoKey, same_type};
@@ -39,6 +39,7 @@ pub(super) struct Rules {
     pub(super) leeway: Duration,
     pub(super) clock: SharedClock,
     pub(super) detail: Option<ReadDetail>,
+    pub(super) usual: UsualScopes,
 }
 
 /// Why a token was refused. For logs; the caller learns the kind only.
@@ -150,7 +151,7 @@ impl Rules {
         let named = self.read_named(payload)?;
         let scopes = match named.scopes {
             Some(scopes) => scopes,
-            None => claims.scopes().map_err(Refused::Malformed)?,
+            None => claims.scopes_among(&self.usual).map_err(Refused::Malformed)?,
         };
         let subject = match named.subject {
             Some(subject) => Cow::Owned(subject),
